@@ -1,0 +1,92 @@
+// Level 2: the command line, parsed once into a constant.
+#pragma once
+
+#include <bitset>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ringdns/address.hpp"
+#include "ringdns/codes.hpp"
+#include "ringdns/io.hpp"
+
+namespace ringdns {
+
+struct OutputFormat {
+  enum class Kind : uint8_t { full, simple, list, json, binary };
+  Kind kind = Kind::full;
+
+  // simple: u d n (sections), m t l i s q r
+  bool answer = true, authority = false, additional = false;
+  bool match_name = true;
+  bool ttl = false, separate_replies = false, indent = false, separate_sections = false;
+  bool question = false, meta = false;
+  // list: 0
+  bool empty_noerror = false;
+  // json: a e
+  bool only_answers_or_referrals = false, failures = false;
+};
+
+using RcodeSet = std::bitset<rcode::limit>;
+
+struct EcsOption {  // RFC 7871
+  Address address;
+  uint8_t prefix = 0;
+};
+
+struct Options {
+  // input
+  std::string names = "-";  // path; "-" is stdin
+  std::string resolvers;    // path, "-", or a comma list of addresses
+  std::vector<uint16_t> types{type::a};
+  bool extended_input = false;
+
+  // output
+  OutputFormat format;
+  std::string outfile = "-";
+  std::string error_log = "-";  // "-" is stderr
+  bool flush = false;
+  bool quiet = false;
+  enum class Status : uint8_t { ansi, json } status = Status::ansi;
+
+  // resolving
+  uint32_t concurrency = 10000;  // -s: lookups in flight
+  bool auto_concurrency = false;
+  uint32_t tries = 50;           // -c
+  Duration interval = std::chrono::milliseconds(500);  // -i
+  bool norecurse = false, predictable = false, sticky = false;
+  RcodeSet retry;                // rcodes that cost a try and are asked again; default: all but
+                                 // NOERROR and NXDOMAIN
+  enum class Filter : uint8_t { off, only, not_these } filter = Filter::off;
+  RcodeSet filter_rcodes;
+
+  // EDNS
+  bool edns = true, dnssec_ok = false, nsid = false;
+  uint16_t edns_size = 1232;
+  std::optional<EcsOption> ecs;
+
+  // sockets
+  IoChoice io = IoChoice::automatic;
+  std::vector<Address> bind;     // at most one of each family matters
+  uint32_t socket_count = 0;     // 0: as many as concurrency needs, at least 4
+  std::optional<uint32_t> receive_buffer, send_buffer;  // bytes; unset or 0: chosen by ringdns
+
+  // process
+  uint32_t processes = 1;
+  bool keep_root = false;
+  std::string drop_user = "nobody", drop_group = "nogroup";
+
+  // Said once on stderr at start, unless quiet: accepted for massdns's sake, without effect here.
+  std::vector<std::string> notices;
+};
+
+struct ParsedOptions {
+  enum class Outcome : uint8_t { run, help, version, error } outcome = Outcome::error;
+  Options options;
+  std::string message;  // help, version or error text, to be printed as it is
+};
+
+// argv[0] included. Never exits, never throws. Opens no file.
+ParsedOptions parse_options(int argc, const char* const* argv);
+
+}  // namespace ringdns

@@ -1,0 +1,45 @@
+// Level 3: replies as bytes: massdns's formats F, S, L, J and B.
+#pragma once
+
+#include <memory>
+
+#include "ringdns/address.hpp"
+#include "ringdns/base.hpp"
+#include "ringdns/buffer.hpp"
+#include "ringdns/options.hpp"
+#include "ringdns/stats.hpp"
+#include "ringdns/wire.hpp"
+
+namespace ringdns {
+
+enum class Transport : uint8_t { udp, tcp };
+
+struct Reply {
+  const Message& message;  // indexed
+  const Address& server;
+  Transport transport;
+  UnixTime received;
+};
+
+struct Failure {
+  Bytes name;  // wire form
+  uint16_t type;
+  uint16_t rr_class;
+  FailureReason reason;
+};
+
+class Formatter {
+ public:
+  virtual ~Formatter() = default;
+  virtual void append_preamble(Buffer&) {}  // once, at the start of the output
+  virtual void append_reply(Buffer& out, const Reply& reply) = 0;
+  virtual void append_failure(Buffer&, const Failure&) {}
+};
+
+std::unique_ptr<Formatter> make_formatter(const OutputFormat& format);
+
+// rdata of one record in presentation form (RFC 1035 5.1), from the table of field layouts;
+// RFC 3597 `\# len hex` for types without a layout and for rdata that does not fit its layout.
+void append_rdata(Buffer& out, const Message& message, const Record& record);
+
+}  // namespace ringdns
