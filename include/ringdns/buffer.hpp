@@ -32,6 +32,7 @@ class Buffer {
   }
   void commit(size_t length) { size_ += length; }
 
+  char* data() { return data_.get(); }
   void truncate(size_t size) { size_ = size; }
   void clear() { size_ = 0; }
   bool empty() const { return size_ == 0; }

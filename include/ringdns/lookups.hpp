@@ -1,0 +1,232 @@
+// Level 2: the central table. Slots are made once, at start, for `-s` lookups; nothing is
+// allocated per query.
+#pragma once
+
+#include <vector>
+
+#include "ringdns/address.hpp"
+#include "ringdns/base.hpp"
+#include "ringdns/rng.hpp"
+#include "ringdns/stats.hpp"
+#include "ringdns/timers.hpp"
+#include "ringdns/wire.hpp"
+
+namespace ringdns {
+
+enum class LookupState : uint8_t {
+  free,      // on the free list
+  ready,     // on the ready list; its next query has yet to be handed to the Io
+  udp_wait,  // on the timer wheel; a query was handed over, its answer may come
+};
+
+// What the next query of a lookup carries (tcp.md 9, 10).
+enum class EdnsLevel : uint8_t {
+  full,        // OPT with the options asked for
+  no_options,  // OPT alone: the server answered FORMERR with an OPT
+  plain,       // no OPT: the server does not speak EDNS
+};
+
+// One resolver that was asked: an index into the resolver list, or into the slot's own dedicated
+// resolvers (--extended-input).
+struct AskedResolver {
+  uint32_t index : 31 = 0;
+  uint32_t dedicated : 1 = 0;
+  friend bool operator==(AskedResolver, AskedResolver) = default;
+};
+
+struct Lookup {
+  LookupState state = LookupState::free;
+  EdnsLevel edns = EdnsLevel::full;
+  uint8_t tries = 0;       // failed ones
+  uint8_t timeouts = 0;    // of those, unanswered ones
+  uint16_t type = 0;
+  uint16_t id = 0;         // kept through all tries, so that a late reply still counts
+  uint16_t port = 0;       // index of the source port, kept likewise
+  uint8_t asked_count = 0; // entries of asked in use; asked[0] is the latest
+  uint8_t dedicated_count = 0;
+  uint8_t dedicated_used = 0;
+  bool choose = true;      // the next query goes to a newly chosen resolver
+  bool small = false;      // the next query advertises 512 octets (tcp.md 9)
+  bool never_small = false;  // that was cut: ask with all we take from now on
+  bool icmp = false;       // the network said that the resolver asked last cannot be reached
+  FailureReason last_failure = FailureReason::timeout;
+  uint16_t advertised = 0; // UDP size in the latest query's OPT; 0 when it had none
+  std::array<AskedResolver, 4> asked{};
+  uint32_t generation = 0; // counts the slot's uses, so that stale completions are told apart
+  uint32_t hash = 0;       // of name and type, for joining duplicates
+  uint32_t copies = 1;     // input lines that wait for this answer
+  uint64_t number = 0;     // 0 for the first lookup of the run; --predictable goes by it
+};
+static_assert(sizeof(Lookup) <= 64);
+
+inline constexpr size_t max_dedicated = 16;  // resolvers kept of one input line
+using DedicatedResolvers = std::array<Address, max_dedicated>;
+
+class Lookups {
+ public:
+  Lookups(uint32_t slots, bool dedicated_resolvers)
+      : lists_(slots, first_bucket + TimerWheel::buckets),
+        timers_(lists_, first_bucket, slots),
+        hot_(slots),
+        names_(slots),
+        dedicated_(dedicated_resolvers ? slots : 0),
+        table_(std::bit_ceil(std::max<size_t>(size_t{slots} * 2, 16)), none),
+        mask_(static_cast<uint32_t>(table_.size() - 1)) {
+    for (uint32_t slot = 0; slot < slots; ++slot) lists_.push_back(free_list, slot);
+  }
+
+  static constexpr uint32_t none = UINT32_MAX;
+
+  Lookup& operator[](uint32_t slot) { return hot_[slot]; }
+  const Lookup& at(uint32_t slot) const { return hot_[slot]; }
+  const WireName& name(uint32_t slot) const { return names_[slot]; }
+  DedicatedResolvers& dedicated(uint32_t slot) { return dedicated_[slot]; }
+  const DedicatedResolvers& dedicated(uint32_t slot) const { return dedicated_[slot]; }
+  uint32_t size() const { return static_cast<uint32_t>(hot_.size()); }
+  uint32_t in_flight() const { return in_flight_; }
+  uint32_t waiting() const { return timers_.armed(); }
+  bool has_free() const { return !lists_.empty(free_list); }
+
+  // The slot in flight with exactly this name (its octets, case included) and type, or none.
+  uint32_t find(const WireName& name, uint16_t type) const {
+    uint32_t hash = hash_of(name, type);
+    for (uint32_t at = hash & mask_; table_[at] != none; at = (at + 1) & mask_) {
+      uint32_t slot = table_[at];
+      if (hot_[slot].hash == hash && hot_[slot].type == type && same(names_[slot], name))
+        return slot;
+    }
+    return none;
+  }
+
+  // Takes a free slot (has_free()) and puts it on the ready list.
+  uint32_t start(const WireName& name, uint16_t type, uint64_t number) {
+    uint32_t slot = lists_.front(free_list);
+    lists_.remove(slot);
+    Lookup& lookup = hot_[slot];
+    uint32_t generation = lookup.generation;
+    lookup = Lookup{};
+    lookup.generation = (generation + 1) & 0xffffff;
+    lookup.type = type;
+    lookup.number = number;
+    lookup.hash = hash_of(name, type);
+    names_[slot].length = name.length;
+    std::copy_n(name.octets.data(), name.length, names_[slot].octets.data());
+    lookup.state = LookupState::ready;
+    lists_.push_back(ready_list, slot);
+    uint32_t at = lookup.hash & mask_;
+    while (table_[at] != none) at = (at + 1) & mask_;
+    table_[at] = slot;
+    ++in_flight_;
+    return slot;
+  }
+
+  bool any_ready() const { return !lists_.empty(ready_list); }
+  uint32_t front_ready() const { return lists_.front(ready_list); }
+
+  void to_ready(uint32_t slot) {
+    leave(slot);
+    hot_[slot].state = LookupState::ready;
+    lists_.push_back(ready_list, slot);
+  }
+
+  void to_udp_wait(uint32_t slot, Instant deadline) {
+    leave(slot);
+    hot_[slot].state = LookupState::udp_wait;
+    timers_.arm(slot, deadline);
+  }
+
+  void finish(uint32_t slot) {
+    leave(slot);
+    hot_[slot].state = LookupState::free;
+    lists_.push_back(free_list, slot);
+    unlink(slot);
+    --in_flight_;
+  }
+
+  // Hands over each slot whose deadline passed; it is on no list then, and must be put on one.
+  template <class F>
+  void expire(Instant now, F&& on_expired) {
+    timers_.expire(now, [&](uint32_t slot) { on_expired(slot); });
+  }
+  Instant next_deadline() const { return timers_.next(); }
+
+ private:
+  static constexpr uint32_t free_list = 0, ready_list = 1, first_bucket = 2;
+
+  static bool same(const WireName& a, const WireName& b) {
+    return a.length == b.length && std::equal(a.octets.data(), a.octets.data() + a.length,
+                                              b.octets.data());
+  }
+
+  static uint32_t hash_of(const WireName& name, uint16_t type) {
+    std::string_view octets(reinterpret_cast<const char*>(name.octets.data()), name.length);
+    size_t hash = std::hash<std::string_view>{}(octets) ^ type * 0x9e3779b97f4a7c15u;
+    return static_cast<uint32_t>(hash ^ hash >> 32);
+  }
+
+  // Takes the slot off the list it is on, if any (a slot just expired is on none).
+  void leave(uint32_t slot) {
+    if (!lists_.listed(slot)) return;
+    if (hot_[slot].state == LookupState::udp_wait)
+      timers_.disarm(slot);
+    else
+      lists_.remove(slot);
+  }
+
+  // Linear probing with backward shift: no tombstones, so the table stays as good as new.
+  void unlink(uint32_t slot) {
+    uint32_t hole = hot_[slot].hash & mask_;
+    while (table_[hole] != slot) hole = (hole + 1) & mask_;
+    for (uint32_t at = (hole + 1) & mask_; table_[at] != none; at = (at + 1) & mask_) {
+      uint32_t home = hot_[table_[at]].hash & mask_;
+      if (((at - home) & mask_) >= ((at - hole) & mask_)) {
+        table_[hole] = table_[at];
+        hole = at;
+      }
+    }
+    table_[hole] = none;
+  }
+
+  SlotLists lists_;
+  TimerWheel timers_;
+  std::vector<Lookup> hot_;
+  std::vector<WireName> names_;
+  std::vector<DedicatedResolvers> dedicated_;
+  std::vector<uint32_t> table_;  // of slots, by hash
+  uint32_t mask_;
+  uint32_t in_flight_ = 0;
+};
+
+// The 65536 query ids of one source port: a free one is picked at random (RFC 5452 9.2).
+class IdPool {
+ public:
+  static constexpr uint32_t capacity = 65536;
+  static constexpr uint32_t none = UINT32_MAX;
+
+  IdPool() : free_(capacity), holder_(capacity, none) {
+    for (uint32_t id = 0; id < capacity; ++id) free_[id] = static_cast<uint16_t>(id);
+  }
+
+  uint32_t available() const { return static_cast<uint32_t>(free_.size()); }
+
+  // available() > 0
+  uint16_t acquire(Rng& rng, uint32_t holder) {
+    uint32_t at = rng.below(available());
+    uint16_t id = free_[at];
+    free_[at] = free_.back();
+    free_.pop_back();
+    holder_[id] = holder;
+    return id;
+  }
+  void release(uint16_t id) {
+    holder_[id] = none;
+    free_.push_back(id);
+  }
+  uint32_t holder(uint16_t id) const { return holder_[id]; }
+
+ private:
+  std::vector<uint16_t> free_;
+  std::vector<uint32_t> holder_;
+};
+
+}  // namespace ringdns
