@@ -329,6 +329,7 @@ void Engine::accept(uint32_t slot, const Address& from) {
     Reply reply{message_, from, Transport::udp, wall_};
     for (uint32_t copy = 0; copy < lookup.copies; ++copy)
       formatter_.append_reply(output_.buffer(), reply);
+    output_.count_results(lookup.copies);
   } else {
     stats_.filtered += lookup.copies;
   }
@@ -358,7 +359,7 @@ void Engine::abandon_all() {
 
 RunFacts Engine::facts() const {
   return {started_,           now_,  stats_, lookups_.in_flight(), feed_.bytes_consumed(),
-          input_size_, all_done()};
+          input_size_, feed_.next_line(), all_done()};
 }
 
 void Engine::report() {

@@ -68,6 +68,11 @@ void Feed::reject(std::string_view what, std::string_view text) {
   setup_.complain(line_number_, message);
 }
 
+uint64_t Feed::next_line() const {
+  if (line_number_ == 0) return setup_.share.first;
+  return type_ < types_.size() ? line_number_ : line_number_ + setup_.share.stride;
+}
+
 void Feed::pump() {
   if (reading_ || stopped_ || reader_.finished()) return;
   // A question still being asked about points into the reader's buffer.

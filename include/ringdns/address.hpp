@@ -35,6 +35,11 @@ class Address {
   void set_port(uint16_t port) { v6_.sin6_port = htons(port); }
 
   const sockaddr* data() const { return reinterpret_cast<const sockaddr*>(&v6_); }
+  // The address alone, in network order: 4 or 16 octets.
+  Bytes octets() const {
+    if (is_ipv4()) return {reinterpret_cast<const uint8_t*>(&v4_.sin_addr), 4};
+    return {reinterpret_cast<const uint8_t*>(&v6_.sin6_addr), 16};
+  }
   socklen_t size() const { return is_ipv4() ? sizeof(sockaddr_in) : sizeof(sockaddr_in6); }
 
   // "192.0.2.1:53", "[2001:db8::1]:53"

@@ -34,6 +34,10 @@ class Buffer {
 
   char* data() { return data_.get(); }
   void truncate(size_t size) { size_ = size; }
+  void consume(size_t length) {  // drops the first ones
+    if (length && length < size_) std::memmove(data_.get(), data_.get() + length, size_ - length);
+    size_ -= length;
+  }
   void clear() { size_ = 0; }
   bool empty() const { return size_ == 0; }
   size_t size() const { return size_; }

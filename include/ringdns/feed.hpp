@@ -48,6 +48,8 @@ class Feed {
   bool exhausted() const { return stopped_ || (reader_.exhausted() && type_ == types_.size()); }
   void stop() { stopped_ = true; }  // ask nothing more
   int error() const { return error_; }  // errno of a read that failed; the input ended there
+  // The number, in the whole input, of the first line of this share not yet asked about in full.
+  uint64_t next_line() const;
   uint64_t bytes_consumed() const { return reader_.bytes_consumed(); }
 
  private:

@@ -1,5 +1,4 @@
-// Level 0: what a worker process sends up to the one that started it (--processes): frames of a
-// kind, a length in octets, and that many octets.
+// Level 0: what a worker process sends up to the one that started it (--processes).
 #pragma once
 
 #include <cstring>
@@ -8,18 +7,18 @@
 
 namespace ringdns {
 
-enum FrameKind : char {
-  output_frame = 'O',  // whole lines or records of output
-  log_frame = 'E',     // whole lines for the error log
-  stats_frame = 'S',   // a WorkerReport
+enum class FrameKind : uint32_t {
+  none,
+  output,  // whole lines or records of output
+  log,     // whole lines for the error log
+  stats,   // WorkerReports (processes.hpp)
 };
 
-inline constexpr size_t frame_header_size = 1 + sizeof(uint32_t);
-
-inline void encode_frame_header(char* out, char kind, size_t length) {
-  uint32_t octets = static_cast<uint32_t>(length);
-  out[0] = kind;
-  std::memcpy(out + 1, &octets, sizeof octets);
-}
+// In the machine's own byte order: both ends are the same program.
+struct FrameHeader {
+  FrameKind kind = FrameKind::none;
+  uint32_t length = 0;   // octets that follow
+  uint32_t results = 0;  // of an output frame
+};
 
 }  // namespace ringdns

@@ -96,6 +96,8 @@ class Io {
   virtual StreamId open_stream(Fd fd) = 0;
   virtual void read(StreamId stream, MutableBytes into, Token token) = 0;
   virtual void write(StreamId stream, Bytes bytes, Token token) = 0;
+  // Nothing is in flight on it. Its id may be given to a stream opened later.
+  virtual void close_stream(StreamId stream) = 0;
 
   // Submits what was handed over, waits until something completed or the deadline has passed, and
   // tells what is done. A deadline already past: looks without waiting. `expected` is how many

@@ -37,6 +37,7 @@ struct EcsOption {  // RFC 7871
 struct Options {
   // input
   std::string names = "-";  // path; "-" is stdin
+  bool names_given = false; // on the command line
   std::string resolvers;    // path, "-", or a comma list of addresses
   std::vector<uint16_t> types{type::a};
   bool extended_input = false;

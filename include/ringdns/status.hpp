@@ -14,6 +14,7 @@ struct RunFacts {
   uint64_t in_flight = 0;
   uint64_t input_consumed = 0;  // octets
   uint64_t input_size = 0;      // octets; 0 when not known
+  uint64_t next_line = 1;       // every input line before it was taken
   bool done = false;
 };
 

@@ -1,0 +1,45 @@
+// Level 4: what happens once, before a run: files, signals, privileges, randomness.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "ringdns/base.hpp"
+#include "ringdns/options.hpp"
+#include "ringdns/resolvers.hpp"
+#include "ringdns/rng.hpp"
+
+namespace ringdns {
+
+// A value, or one line that says why there is none.
+template <class T>
+struct Outcome {
+  std::optional<T> value;
+  std::string error;
+};
+
+// "-" is stdin. A directory is an error.
+Outcome<Fd> open_input(const std::string& path);
+// "-" is stdout. Created or emptied; readable by all, as umask permits.
+Outcome<Fd> open_output(const std::string& path);
+Outcome<Fd> open_standard_error();
+// Regular files only; 0 for anything else.
+uint64_t file_size(const Fd& fd);
+
+// Reads and parses the list that `-r` names.
+Outcome<ResolverList> read_resolvers(const std::string& source);
+
+// From here on SIGINT and SIGTERM are read from this descriptor, and SIGPIPE is ignored: a closed
+// pipe is an error of the write.
+Outcome<Fd> take_signals();
+
+// As many descriptors as the system lets us have.
+void raise_descriptor_limit();
+
+// When root: become the user and group named, for good. Returns what went wrong. A host without
+// such an account gets the numeric nobody (65534), said in notices.
+std::string drop_privileges(const Options& options, std::vector<std::string>& notices);
+
+Rng::Seed random_seed();
+
+}  // namespace ringdns

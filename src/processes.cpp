@@ -1,0 +1,210 @@
+#include "ringdns/processes.hpp"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace ringdns {
+
+namespace {
+constexpr size_t read_size = 256 * 1024;
+constexpr Duration report_interval = std::chrono::seconds(1);
+}  // namespace
+
+Supervisor::Supervisor(const Parts& parts, const std::vector<WorkerEnds>& workers)
+    : parts_(parts), input_buffer_(std::make_unique_for_overwrite<uint8_t[]>(read_size)) {
+  for (const WorkerEnds& ends : workers) {
+    Worker worker{};
+    worker.pid = ends.pid;
+    worker.frames = ends.frames;
+    worker.lines = ends.lines;
+    uint32_t index = static_cast<uint32_t>(workers_.size());
+    worker.share =
+        std::make_unique<Sink>(parts_.io, ends.lines, Token{index, 0, lines_token});
+    worker.read_buffer = std::make_unique_for_overwrite<uint8_t[]>(read_size);
+    workers_.push_back(std::move(worker));
+  }
+  read_signals();
+}
+
+void Supervisor::read_signals() {
+  parts_.io.read(parts_.signals,
+                 {reinterpret_cast<uint8_t*>(&signal_info_), sizeof signal_info_},
+                 {0, 0, signal_token});
+}
+
+void Supervisor::advance(const Turn& turn) {
+  now_ = turn.now;
+  if (started_ == Instant{}) {
+    started_ = now_;
+    next_report_ = now_ + report_interval;
+  }
+  for (const Completion& completion : turn.done) dispatch(completion);
+
+  // Lines are dealt in turn, so one worker's full share stops the dealing.
+  bool room = std::none_of(workers_.begin(), workers_.end(),
+                           [](const Worker& worker) { return worker.share->full(); });
+  if (room && !reading_input_ && !input_ended_) {
+    reading_input_ = true;
+    parts_.io.read(parts_.input, {input_buffer_.get(), read_size}, {0, 0, input_token});
+  }
+  for (uint32_t index = 0; index < workers_.size(); ++index) {
+    Worker& worker = workers_[index];
+    worker.share->pump(now_, input_ended_);
+    if (input_ended_ && !worker.lines_closed && !worker.share->in_flight()) {
+      worker.lines_closed = true;
+      parts_.io.close_stream(worker.lines);
+    }
+    if (!worker.reading && !worker.ended && !parts_.output.full()) {
+      worker.reading = true;
+      parts_.io.read(worker.frames, {worker.read_buffer.get(), read_size},
+                     {index, 0, frames_token});
+    }
+  }
+  if (parts_.output.failed() && signal_ == 0) pass_on(signal_ = SIGTERM);
+  report();
+  parts_.output.pump(now_, workers_ended());
+  parts_.log.pump(now_, workers_ended());
+  parts_.status_sink.pump(now_, workers_ended());
+}
+
+void Supervisor::dispatch(const Completion& completion) {
+  switch (completion.token.kind) {
+    case input_token: return on_input(completion.result);
+    case output_token: return parts_.output.on_written(completion.result);
+    case log_token: return parts_.log.on_written(completion.result);
+    case status_token: return parts_.status_sink.on_written(completion.result);
+    case signal_token: return on_signal(completion.result);
+    case lines_token: return workers_[completion.token.slot].share->on_written(completion.result);
+    case frames_token: return on_frames(workers_[completion.token.slot], completion.result);
+  }
+  ensure(false, "a completion is for somebody");
+}
+
+void Supervisor::on_input(int32_t result) {
+  reading_input_ = false;
+  if (result <= 0) {
+    input_ended_ = true;
+    input_error_ = -result;
+    return;
+  }
+  if (input_ended_) return;  // a signal came first
+  deal({input_buffer_.get(), static_cast<size_t>(result)});
+  input_consumed_ += static_cast<uint64_t>(result);
+}
+
+void Supervisor::deal(Bytes bytes) {
+  while (!bytes.empty()) {
+    const void* newline = std::memchr(bytes.data(), '\n', bytes.size());
+    size_t length = newline ? static_cast<const uint8_t*>(newline) + 1 - bytes.data() : bytes.size();
+    workers_[turn_of_].share->buffer().append(bytes.first(length));
+    if (newline) turn_of_ = (turn_of_ + 1) % workers_.size();
+    bytes = bytes.subspan(length);
+  }
+}
+
+void Supervisor::on_frames(Worker& worker, int32_t result) {
+  worker.reading = false;
+  if (result <= 0) return end_worker(worker);
+  worker.frame.append(Bytes(worker.read_buffer.get(), static_cast<size_t>(result)));
+  size_t at = 0;
+  Bytes all = worker.frame.bytes();
+  while (all.size() - at >= sizeof(FrameHeader)) {
+    FrameHeader header;
+    std::memcpy(&header, all.data() + at, sizeof header);
+    if (all.size() - at - sizeof header < header.length) break;
+    take_frame(worker, header, all.subspan(at + sizeof header, header.length));
+    at += sizeof header + header.length;
+  }
+  worker.frame.consume(at);
+}
+
+void Supervisor::take_frame(Worker& worker, const FrameHeader& header, Bytes body) {
+  switch (header.kind) {
+    case FrameKind::output:
+      parts_.output.count_results(header.results);
+      return parts_.output.buffer().append(body);
+    case FrameKind::log: return parts_.log.buffer().append(body);
+    case FrameKind::stats:
+      ensure(body.size() % sizeof(WorkerReport) == 0, "a stats frame holds whole reports");
+      std::memcpy(&worker.report, body.data() + body.size() - sizeof(WorkerReport),
+                  sizeof(WorkerReport));
+      return;
+    case FrameKind::none: break;
+  }
+  ensure(false, "a frame has a known kind");
+}
+
+void Supervisor::end_worker(Worker& worker) {
+  worker.ended = true;
+  int status = 0;
+  while (waitpid(worker.pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  bool stopped_by_us = signal_ != 0 && WIFEXITED(status) && WEXITSTATUS(status) == 128 + signal_;
+  if (status == 0 || stopped_by_us) return;
+  worker_failed_ = true;
+  if (!WIFSIGNALED(status)) return;  // it has said why
+  Buffer& log = parts_.log.buffer();
+  log.append("ringdns: a worker process died of signal ");
+  log.append_decimal(static_cast<uint64_t>(WTERMSIG(status)));
+  log.append("; what it had in flight is lost\n");
+}
+
+void Supervisor::on_signal(int32_t result) {
+  if (result == static_cast<int32_t>(sizeof signal_info_)) {
+    int signal = static_cast<int>(signal_info_.ssi_signo);
+    bool workers_gone = workers_ended();
+    if (signal_ == 0) signal_ = signal;
+    input_ended_ = true;
+    if (workers_gone) parts_.output.abandon();
+    pass_on(signal);
+  }
+  read_signals();
+}
+
+void Supervisor::pass_on(int signal) {
+  input_ended_ = true;
+  for (const Worker& worker : workers_)
+    if (!worker.ended) kill(worker.pid, signal);
+}
+
+bool Supervisor::workers_ended() const {
+  return std::all_of(workers_.begin(), workers_.end(),
+                     [](const Worker& worker) { return worker.ended; });
+}
+
+bool Supervisor::finished() const {
+  return workers_ended() && reported_end_ && parts_.output.drained() && parts_.log.drained() &&
+         parts_.status_sink.drained();
+}
+
+Instant Supervisor::next_deadline() const {
+  Instant deadline = std::min({next_report_, parts_.output.deadline(), parts_.log.deadline(),
+                               parts_.status_sink.deadline()});
+  for (const Worker& worker : workers_) deadline = std::min(deadline, worker.share->deadline());
+  return deadline;
+}
+
+RunFacts Supervisor::facts() const {
+  RunFacts facts{started_, now_, {}, 0, input_consumed_, parts_.input_size, UINT64_MAX,
+                 workers_ended()};
+  for (const Worker& worker : workers_) {
+    facts.stats.add(worker.report.stats);
+    facts.in_flight += worker.report.in_flight;
+    facts.next_line = std::min(facts.next_line, worker.report.next_line);
+  }
+  return facts;
+}
+
+void Supervisor::report() {
+  bool end = workers_ended() && !reported_end_;
+  if (now_ < next_report_ && !end) return;
+  reported_end_ |= end;
+  next_report_ = now_ + report_interval;
+  if (parts_.status && parts_.status_sink.pending() == 0)
+    parts_.status->append(parts_.status_sink.buffer(), facts());
+}
+
+}  // namespace ringdns

@@ -1,0 +1,132 @@
+#include "ringdns/setup.hpp"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace ringdns {
+
+namespace {
+
+constexpr id_t nobody_id = 65534;
+
+std::string failure(const std::string& what, int error) {
+  return what + ": " + std::strerror(error);
+}
+
+Outcome<Fd> duplicate(int fd, const char* what) {
+  Fd copy(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  if (!copy.valid()) return {{}, failure(what, errno)};
+  return {std::move(copy), {}};
+}
+
+Outcome<std::string> read_all(const Fd& fd, const std::string& what) {
+  std::string text;
+  constexpr size_t step = 256 * 1024;
+  for (;;) {
+    size_t size = text.size();
+    text.resize(size + step);
+    ssize_t got = read(fd.get(), text.data() + size, step);
+    if (got < 0 && errno != EINTR) return {{}, failure("cannot read " + what, errno)};
+    text.resize(size + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+    if (got == 0) return {std::move(text), {}};
+  }
+}
+
+}  // namespace
+
+Outcome<Fd> open_input(const std::string& path) {
+  if (path == "-") return duplicate(STDIN_FILENO, "stdin is closed");
+  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return {{}, failure("cannot open " + path, errno)};
+  struct stat facts {};
+  if (fstat(fd.get(), &facts) == 0 && S_ISDIR(facts.st_mode))
+    return {{}, failure("cannot read " + path, EISDIR)};
+  return {std::move(fd), {}};
+}
+
+Outcome<Fd> open_output(const std::string& path) {
+  if (path == "-") return duplicate(STDOUT_FILENO, "stdout is closed");
+  Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (!fd.valid()) return {{}, failure("cannot open " + path + " for writing", errno)};
+  return {std::move(fd), {}};
+}
+
+Outcome<Fd> open_standard_error() { return duplicate(STDERR_FILENO, "stderr is closed"); }
+
+uint64_t file_size(const Fd& fd) {
+  struct stat facts {};
+  bool regular = fstat(fd.get(), &facts) == 0 && S_ISREG(facts.st_mode);
+  return regular ? static_cast<uint64_t>(facts.st_size) : 0;
+}
+
+Outcome<ResolverList> read_resolvers(const std::string& source) {
+  // Addresses stand on the command line itself where the whole of it reads as such.
+  ResolverList given = parse_resolver_commas(source);
+  if (!given.addresses.empty() && given.problem_count == 0) return {std::move(given), {}};
+  Outcome<Fd> file = open_input(source);
+  if (!file.value) return {{}, "resolvers: " + file.error};
+  Outcome<std::string> text = read_all(*file.value, source == "-" ? "stdin" : source);
+  if (!text.value) return {{}, "resolvers: " + text.error};
+  return {parse_resolver_list(*text.value), {}};
+}
+
+Outcome<Fd> take_signals() {
+  signal(SIGPIPE, SIG_IGN);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  Fd fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd.valid()) return {{}, failure("signalfd", errno)};
+  return {std::move(fd), {}};
+}
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+std::string drop_privileges(const Options& options, std::vector<std::string>& notices) {
+  if (geteuid() != 0 || options.keep_root) return {};
+  Options defaults;
+  gid_t gid = nobody_id;
+  uid_t uid = nobody_id;
+  if (const group* entry = getgrnam(options.drop_group.c_str()))
+    gid = entry->gr_gid;
+  else if (options.drop_group == defaults.drop_group)
+    notices.push_back("no group " + options.drop_group + " here: dropping to group id 65534");
+  else
+    return "there is no group " + options.drop_group;
+  if (const passwd* entry = getpwnam(options.drop_user.c_str()))
+    uid = entry->pw_uid;
+  else if (options.drop_user == defaults.drop_user)
+    notices.push_back("no user " + options.drop_user + " here: dropping to user id 65534");
+  else
+    return "there is no user " + options.drop_user;
+  if (setgroups(0, nullptr) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
+    return failure("cannot drop privileges to " + options.drop_user + ":" + options.drop_group +
+                       " (--root keeps them)",
+                   errno);
+  ensure(setuid(0) != 0, "dropped privileges stay dropped");
+  return {};
+}
+
+Rng::Seed random_seed() {
+  Rng::Seed seed;
+  ensure(getrandom(seed.data(), sizeof seed, 0) == sizeof seed, "the kernel gives random bytes");
+  return seed;
+}
+
+}  // namespace ringdns
