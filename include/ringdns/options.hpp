@@ -4,6 +4,7 @@
 #include <bitset>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ringdns/address.hpp"
@@ -29,10 +30,16 @@ struct OutputFormat {
 
 using RcodeSet = std::bitset<rcode::limit>;
 
+// "F", "S", "Snl", "Je": massdns's letters. Nothing for a letter or flag that is none.
+std::optional<OutputFormat> parse_output_format(std::string_view text);
+
 struct EcsOption {  // RFC 7871
-  Address address;
+  Address address;  // port 0; bits beyond the prefix are zero (section 6)
   uint8_t prefix = 0;
 };
+
+// "192.0.2.0/24", "2001:db8::/56"
+std::optional<EcsOption> parse_ecs(std::string_view text);
 
 struct Options {
   // input
@@ -75,7 +82,7 @@ struct Options {
   // process
   uint32_t processes = 1;
   bool keep_root = false;
-  std::string drop_user = "nobody", drop_group = "nogroup";
+  std::string drop_user = "nobody", drop_group = "nogroup";  // no group: the user's own
 
   // Said once on stderr at start, unless quiet: accepted for massdns's sake, without effect here.
   std::vector<std::string> notices;

@@ -1,0 +1,109 @@
+#include "ringdns/resolvers.hpp"
+
+#include "ringdns/input.hpp"
+
+namespace ringdns {
+namespace {
+
+constexpr uint16_t dns_port = 53;
+constexpr size_t max_problems = 20;
+constexpr size_t max_problem_text = 80;
+
+// Which addresses are in the list already: an open-addressing table of indices into it, at most
+// half full, so that a list of millions costs no allocation a line.
+class Seen {
+ public:
+  explicit Seen(const std::vector<Address>& list) : list_(list), table_(1024, empty) {}
+
+  // True, and from then on known, when the address is not in the list yet. The caller appends it.
+  bool add(const Address& address) {
+    if (list_.size() * 2 >= table_.size()) grow();
+    size_t at = hash(address) & (table_.size() - 1);
+    for (; table_[at] != empty; at = (at + 1) & (table_.size() - 1))
+      if (list_[table_[at]] == address) return false;
+    table_[at] = static_cast<uint32_t>(list_.size());
+    return true;
+  }
+
+ private:
+  static constexpr uint32_t empty = UINT32_MAX;
+
+  static size_t hash(const Address& address) {
+    std::array<uint64_t, 3> words{};
+    if (address.is_ipv4()) {
+      const auto& v4 = *reinterpret_cast<const sockaddr_in*>(address.data());
+      words[0] = v4.sin_addr.s_addr;
+    } else {
+      const auto& v6 = *reinterpret_cast<const sockaddr_in6*>(address.data());
+      std::memcpy(words.data(), &v6.sin6_addr, 16);
+      words[2] = v6.sin6_scope_id;
+    }
+    uint64_t h = address.port();
+    for (uint64_t word : words) {
+      h = (h ^ word) * 0x9e3779b97f4a7c15;  // 2^64 / golden ratio: spreads neighbours apart
+      h ^= h >> 32;
+    }
+    return h;
+  }
+
+  void grow() {
+    table_.assign(table_.size() * 2, empty);
+    for (uint32_t i = 0; i < list_.size(); ++i) {
+      size_t at = hash(list_[i]) & (table_.size() - 1);
+      while (table_[at] != empty) at = (at + 1) & (table_.size() - 1);
+      table_[at] = i;
+    }
+  }
+
+  const std::vector<Address>& list_;
+  std::vector<uint32_t> table_;
+};
+
+// Fit to be shown on one line, whatever the file held.
+std::string shown(std::string_view text) {
+  std::string out(text.substr(0, max_problem_text));
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return out;
+}
+
+class ListParser {
+ public:
+  // One line, or one item of a comma list.
+  void add(std::string_view text) {
+    ++number_;
+    if (!text.empty() && text.back() == '\r') text.remove_suffix(1);
+    const std::string_view word = split(text).first;
+    if (word.empty() || word.front() == '#') return;
+    const auto address = Address::parse(word, dns_port);
+    if (!address || address->port() == 0) {
+      if (list_.problem_count++ < max_problems) list_.problems.push_back({number_, shown(word)});
+      return;
+    }
+    if (seen_.add(*address)) list_.addresses.push_back(*address);
+  }
+
+  ResolverList take() { return std::move(list_); }
+
+ private:
+  ResolverList list_;
+  Seen seen_{list_.addresses};
+  size_t number_ = 0;
+};
+
+ResolverList parse_separated(std::string_view text, char separator) {
+  ListParser parser;
+  while (!text.empty()) {
+    const size_t end = text.find(separator);
+    parser.add(text.substr(0, end));
+    text.remove_prefix(end == text.npos ? text.size() : end + 1);
+  }
+  return parser.take();
+}
+
+}  // namespace
+
+ResolverList parse_resolver_list(std::string_view text) { return parse_separated(text, '\n'); }
+ResolverList parse_resolver_commas(std::string_view text) { return parse_separated(text, ','); }
+
+}  // namespace ringdns
