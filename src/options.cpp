@@ -121,9 +121,8 @@ void read_ecs(Parsing& p, View value) {
 }
 
 void read_concurrency(Parsing& p, View value) {
-  constexpr uint32_t most = 16'000'000, most_when_automatic = 100'000;  // the latter: massdns's
-  p.options.auto_concurrency = value == "auto";
-  if (p.options.auto_concurrency) p.options.concurrency = most_when_automatic;
+  constexpr uint32_t most = 16'000'000;
+  if (value == "auto") p.options.concurrency = Options{}.concurrency;
   else read_number(p, value, p.options.concurrency, 1, most, "\"auto\" or a number of lookups");
 }
 
@@ -341,6 +340,7 @@ void check(Parsing& p, const cxxopts::ParseResult& parsed) {
   if (!given("retry"))
     o.retry.set().reset(rcode::noerror).reset(rcode::nxdomain);
   if (given("drop-user") && !given("drop-group")) o.drop_group.clear();
+  o.names_given = given("names");
 }
 
 // What cxxopts quotes in an exception's text: the option or the value at fault.

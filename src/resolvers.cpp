@@ -1,5 +1,7 @@
 #include "ringdns/resolvers.hpp"
 
+#include <algorithm>
+
 #include "ringdns/input.hpp"
 
 namespace ringdns {
@@ -8,6 +10,7 @@ namespace {
 constexpr uint16_t dns_port = 53;
 constexpr size_t max_problems = 20;
 constexpr size_t max_problem_text = 80;
+constexpr Duration plain_memory = std::chrono::seconds(300);
 
 // Which addresses are in the list already: an open-addressing table of indices into it, at most
 // half full, so that a list of millions costs no allocation a line.
@@ -105,5 +108,22 @@ ResolverList parse_separated(std::string_view text, char separator) {
 
 ResolverList parse_resolver_list(std::string_view text) { return parse_separated(text, '\n'); }
 ResolverList parse_resolver_commas(std::string_view text) { return parse_separated(text, ','); }
+
+Resolvers::Resolvers(std::vector<Address> addresses)
+    : addresses_(std::move(addresses)), plain_until_(addresses_.size()) {
+  ensure(!addresses_.empty(), "a run has resolvers");
+}
+
+uint32_t Resolvers::choose(Rng& rng, std::span<const uint32_t> avoid) const {
+  // With few resolvers only the latest of those to avoid can be avoided.
+  avoid = avoid.first(std::min<size_t>(avoid.size(), size() - 1));
+  uint32_t index = rng.below(size());
+  while (std::find(avoid.begin(), avoid.end(), index) != avoid.end()) index = (index + 1) % size();
+  return index;
+}
+
+void Resolvers::remember_plain(uint32_t index, Instant now) {
+  plain_until_[index] = now + plain_memory;
+}
 
 }  // namespace ringdns

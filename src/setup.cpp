@@ -103,18 +103,22 @@ std::string drop_privileges(const Options& options, std::vector<std::string>& no
   Options defaults;
   gid_t gid = nobody_id;
   uid_t uid = nobody_id;
-  if (const group* entry = getgrnam(options.drop_group.c_str()))
-    gid = entry->gr_gid;
-  else if (options.drop_group == defaults.drop_group)
-    notices.push_back("no group " + options.drop_group + " here: dropping to group id 65534");
-  else
-    return "there is no group " + options.drop_group;
-  if (const passwd* entry = getpwnam(options.drop_user.c_str()))
+  if (const passwd* entry = getpwnam(options.drop_user.c_str())) {
     uid = entry->pw_uid;
-  else if (options.drop_user == defaults.drop_user)
+    gid = entry->pw_gid;
+  } else if (options.drop_user == defaults.drop_user) {
     notices.push_back("no user " + options.drop_user + " here: dropping to user id 65534");
-  else
+  } else {
     return "there is no user " + options.drop_user;
+  }
+  if (const group* entry = getgrnam(options.drop_group.c_str())) {
+    gid = entry->gr_gid;
+  } else if (options.drop_group == defaults.drop_group) {
+    notices.push_back("no group " + options.drop_group + " here: dropping to group id 65534");
+    gid = nobody_id;
+  } else if (!options.drop_group.empty()) {
+    return "there is no group " + options.drop_group;
+  }
   if (setgroups(0, nullptr) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
     return failure("cannot drop privileges to " + options.drop_user + ":" + options.drop_group +
                        " (--root keeps them)",

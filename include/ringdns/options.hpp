@@ -59,7 +59,6 @@ struct Options {
 
   // resolving
   uint32_t concurrency = 10000;  // -s: lookups in flight
-  bool auto_concurrency = false;
   uint32_t tries = 50;           // -c
   Duration interval = std::chrono::milliseconds(500);  // -i
   bool norecurse = false, predictable = false, sticky = false;

@@ -48,7 +48,6 @@ TEST_CASE("the defaults are massdns's") {
   CHECK(o.outfile == "-");
   CHECK(o.error_log == "-");
   CHECK(o.concurrency == 10000);
-  CHECK_FALSE(o.auto_concurrency);
   CHECK(o.tries == 50);
   CHECK(o.interval == std::chrono::milliseconds(500));
   CHECK(o.processes == 1);
@@ -113,7 +112,6 @@ TEST_CASE("the callers of massdns-compat") {
       accepted({"-o", "Je", "--retry", "never", "-w", "OUT", "--status-format", "json",
                 "--processes", "2", "-t", "A", "-s", "auto", "-i", "500", "-c", "50", "LIST"});
   CHECK(recon.retry.none());
-  CHECK(recon.auto_concurrency);
   CHECK(recon.format.failures);
   CHECK(recon.processes == 2);
 }
