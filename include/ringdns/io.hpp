@@ -8,9 +8,13 @@
 // - read() and write() complete exactly once each. A datagram handed to send_datagrams()
 //   completes only if it failed (Event::send_failed). A datagram socket receives from open to
 //   close without being asked.
+// - A connection tells Event::connected exactly once. From a successful one on it receives without
+//   being asked, until a result of 0 (the peer's FIN) or an error. Event::closed comes exactly
+//   once, after close_connection(), as the connection's last completion; nothing else but the
+//   completion of a write still in flight comes between the two.
 // - Bytes handed to write(), and the memory handed to read(), belong to the Io until the
-//   operation completes. Bytes and addresses handed to send_datagrams() are borrowed until the
-//   next wait() returns.
+//   operation completes. Bytes and addresses handed to send_datagrams(), and the options of
+//   connect(), are borrowed until the next wait() returns.
 // - Completion::bytes and Completion::from stay valid until the next wait().
 // - Time enters the program through Turn only, from a clock read once per turn.
 #pragma once
@@ -43,6 +47,10 @@ enum class Event : uint8_t {
                 // of the datagram we had sent (may be cut), from: where that datagram was going
   read,         // token: the operation's. result: bytes read, 0 at the end of the stream, -errno
   written,      // token: the operation's. result: bytes written (all of them) or -errno
+  connected,    // token: the connection's. result: 0 or -errno (then only closing is left to do)
+  received,     // token: the connection's. result: octets in bytes; 0: the peer sent its FIN;
+                // -errno: the connection is dead
+  closed,       // token: the connection's. Its descriptor, id and bytes are free again
 };
 
 struct Completion {
@@ -73,6 +81,18 @@ struct SocketOptions {
   uint32_t send_buffer = 0;     // where privilege allows, else as much as is granted
 };
 
+struct ConnectOptions {
+  Address to;
+  Address bind;               // family AF_UNSPEC (a default Address): the kernel's choice
+  uint16_t max_segment = 0;   // TCP_MAXSEG, 0: leave it
+  bool fast_open = false;     // RFC 7413, where kernel and peer have it; silently without elsewhere
+};
+
+enum class CloseKind : uint8_t {
+  fin,    // orderly: FIN first, so that TIME_WAIT is on our side
+  reset,  // RST (SO_LINGER 0): the peer misbehaved
+};
+
 class Io {
  public:
   virtual ~Io() = default;
@@ -98,6 +118,17 @@ class Io {
   virtual void write(StreamId stream, Bytes bytes, Token token) = 0;
   // Nothing is in flight on it. Its id may be given to a stream opened later.
   virtual void close_stream(StreamId stream) = 0;
+
+  // TCP, with TCP_NODELAY. A connection is a stream that receives by itself (Event::received):
+  // write() works on it once it is connected, read() and close_stream() do not. Its memory of
+  // received octets is shared by all connections, so an idle one costs next to nothing.
+  struct OpenedConnection {
+    StreamId id;
+    int error = 0;  // errno, where id is not valid: no socket was to be had
+  };
+  virtual OpenedConnection connect(const ConnectOptions& options, Token token) = 0;
+  // In any state, once. A write in flight completes, with -ECANCELED or what became of it.
+  virtual void close_connection(StreamId connection, CloseKind kind) = 0;
 
   // Submits what was handed over, waits until something completed or the deadline has passed, and
   // tells what is done. A deadline already past: looks without waiting. `expected` is how many
