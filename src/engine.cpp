@@ -1,13 +1,16 @@
+// The engine's turn, what comes back, and what becomes of a lookup. Both edges that lead back,
+// retry and UDP to TCP, are here.
 #include "ringdns/engine.hpp"
 
 #include <cerrno>
+
+#include "ringdns/edns.hpp"
 
 namespace ringdns {
 
 namespace {
 constexpr Duration report_interval = std::chrono::seconds(1);
 constexpr Duration congestion_pause = std::chrono::milliseconds(1);
-constexpr uint16_t small_size = 512;
 
 bool local_back_pressure(int32_t error) {
   return error == -EAGAIN || error == -ENOBUFS || error == -ENOMEM;
@@ -20,10 +23,12 @@ size_t rcode_index(const std::array<uint64_t, 24>& counters, uint16_t rcode) {
 
 Engine::Engine(const Parts& parts)
     : options_(parts.options), io_(parts.io), rng_(parts.rng), resolvers_(parts.resolvers),
-      lookups_(parts.lookups), udp_(parts.udp), feed_(parts.feed), formatter_(parts.formatter),
+      lookups_(parts.lookups), udp_(parts.udp), tcp_(parts.tcp), feed_(parts.feed),
+      formatter_(parts.formatter),
       status_(parts.status), output_(parts.output), log_(parts.log),
       status_sink_(parts.status_sink), stats_(parts.stats), signals_(parts.signals),
-      input_size_(parts.input_size), edns_options_(parts.edns_options) {
+      input_size_(parts.input_size), edns_options_(parts.edns_options),
+      first_options_(with_keepalive(parts.edns_options)) {
   if (signals_.valid())
     io_.read(signals_, {reinterpret_cast<uint8_t*>(&signal_info_), sizeof signal_info_},
              {0, 0, signal_token});
@@ -36,10 +41,12 @@ void Engine::advance(const Turn& turn) {
     started_ = now_;
     next_report_ = now_ + report_interval;
   }
+  tcp_.begin(now_);
   for (const Completion& completion : turn.done) dispatch(completion);
   lookups_.expire(now_, [this](uint32_t slot) { on_timeout(slot); });
   take_input();
   send();
+  tcp_.advance(*this);
   feed_.pump();
   report();
   output_.pump(now_, all_done());
@@ -55,8 +62,8 @@ bool Engine::finished() const {
 }
 
 Instant Engine::next_deadline() const {
-  Instant deadline = std::min({lookups_.next_deadline(), output_.deadline(), log_.deadline(),
-                               status_sink_.deadline(), next_report_});
+  Instant deadline = std::min({lookups_.next_deadline(), tcp_.next_deadline(), output_.deadline(),
+                               log_.deadline(), status_sink_.deadline(), next_report_});
   if (lookups_.any_ready()) deadline = std::min(deadline, std::max(now_, congested_until_));
   return deadline;
 }
@@ -72,6 +79,7 @@ void Engine::dispatch(const Completion& completion) {
     case log_token: return log_.on_written(completion.result);
     case status_token: return status_sink_.on_written(completion.result);
     case signal_token: return on_signal(completion.result);
+    case connection_token: return tcp_.on_completion(completion, *this);
   }
   ensure(false, "a completion is for somebody");
 }
@@ -87,42 +95,133 @@ void Engine::on_datagram(const Completion& completion) {
     case Verdict::runt:
     case Verdict::not_a_reply: ++stats_.unusable; return;
     case Verdict::unknown_id: ++stats_.mismatched_id; return;
-    case Verdict::wrong_question: ++stats_.mismatched_name; return;
+    case Verdict::wrong_question: ++stats_.mismatched_name; return on_near_miss(match.slot);
   }
   uint32_t slot = match.slot;
   Lookup& lookup = lookups_[slot];
+  if (lookup.on_tcp) {  // tcp.md 4
+    ++stats_.late;
+    return;
+  }
   int asking = asking_of(slot, *completion.from);
   if (asking < 0) {
     ++stats_.mismatched_source;
-    return;
+    return on_near_miss(slot);
   }
   message_.index(completion.bytes);
   ++stats_.replies;
-  ++stats_.rcodes_received[rcode_index(stats_.rcodes_received, message_.rcode())];
   if (completion.bytes.size() > std::max(lookup.advertised, small_size)) ++stats_.oversize;
 
   ReplyFacts reply;
-  reply.rcode = message_.rcode();
   reply.truncated = completion.cut || message_.header().tc();
-  reply.has_opt = message_.has_opt();
+  reply.sent_options = lookup.edns == EdnsLevel::full && !edns_options_.empty();
   reply.from_current = asking == 0 && !lookup.choose;
   reply.rcode_unacceptable =
       match.verdict == Verdict::header_only || options_.retry[message_.rcode()];
-  if (reply.truncated) ++stats_.truncated;
+  TypeCounts& counts = stats_.of_type(lookup.type);
+  ++counts.udp_replies;
+  if (reply.truncated) {
+    ++stats_.truncated;
+    ++counts.truncated;
+  }
+  if (reply.from_current) {
+    stats_.udp_latency.add(to_us(now_) - lookup.sent_us);
+    truncation_.sample(*completion.from, lookup.type, reply.truncated, now_);
+  }
+  judge(slot, reply, *completion.from);
+}
 
+// tcp.md 24: somebody guesses, or the server answers from another address. TCP is safe from both.
+void Engine::on_near_miss(uint32_t slot) {
+  constexpr uint8_t suspicious = 2;
+  Lookup& lookup = lookups_[slot];
+  if (lookup.on_tcp || options_.tcp == Options::Tcp::disabled) return;
+  if (++lookup.near_misses != suspicious || lookup.state != LookupState::udp_wait) return;
+  ++stats_.near_misses;
+  to_tcp(slot);
+}
+
+void Engine::on_tcp_reply(uint32_t slot, Bytes message) {
+  Lookup& lookup = lookups_[slot];
+  message_.index(message);
+  if (auto timeout = find_keepalive(message_.opt_rdata())) tcp_.obey_keepalive(*timeout);
+  if (lookup.transfer) return on_transfer(slot);
+  ReplyFacts reply;
+  reply.over_tcp = true;
+  reply.truncated = message_.header().tc();
+  reply.sent_options = lookup.edns == EdnsLevel::full;
+  bool bare = match_question(message, lookups_.name(slot).bytes(), lookup.type) ==
+              QuestionMatch::absent;
+  reply.rcode_unacceptable = bare || options_.retry[message_.rcode()];
+  if (reply.truncated) ++stats_.tcp.truncated;
+  judge(slot, reply, asked_address(slot));
+}
+
+void Engine::judge(uint32_t slot, ReplyFacts& reply, const Address& from) {
+  Lookup& lookup = lookups_[slot];
+  reply.rcode = message_.rcode();
+  reply.has_opt = message_.has_opt();
+  reply.tcp_allowed = options_.tcp != Options::Tcp::disabled;
+  ++stats_.rcodes_received[rcode_index(stats_.rcodes_received, reply.rcode)];
+  stats_.reply_size.add(message_.packet().size());
   switch (decide(lookup, reply)) {
-    case Action::accept: return accept(slot, *completion.from);
+    case Action::accept:
+      return accept(slot, from, reply.over_tcp ? Transport::tcp : Transport::udp);
     case Action::ignore: return;
     case Action::resend_no_options: return resend(slot, EdnsLevel::no_options);
     case Action::resend_plain:
       if (!lookup.asked[0].dedicated) resolvers_.remember_plain(lookup.asked[0].index, now_);
       return resend(slot, EdnsLevel::plain);
+    case Action::to_tcp:
+      lookup.truncated = true;
+      return to_tcp(slot);
     case Action::resend_full:
       lookup.never_small = true;
       return fail_try(slot, FailureReason::truncated);
     case Action::truncated: return give_up(slot, FailureReason::truncated);
-    case Action::retry: return fail_try(slot, FailureReason::max_retries);
+    case Action::retry:
+      lookup.truncated |= reply.truncated;
+      return fail_try(slot,
+                      reply.truncated ? FailureReason::truncated : FailureReason::max_retries);
   }
+}
+
+// Each message is written as it comes: a zone may be of any size.
+void Engine::on_transfer(uint32_t slot) {
+  Lookup& lookup = lookups_[slot];
+  const Address& from = asked_address(slot);
+  ++stats_.rcodes_received[rcode_index(stats_.rcodes_received, message_.rcode())];
+  stats_.reply_size.add(message_.packet().size());
+  if (message_.rcode() != rcode::noerror) {
+    tcp_.complete(slot);
+    if (lookup.transferring) return give_up(slot, FailureReason::incomplete);
+    // Refused: some other server may not. The last word is the answer.
+    bool others = lookup.tries + 1u < resolvers_.size() && options_.retry[message_.rcode()];
+    return others ? fail_try(slot, FailureReason::max_retries)
+                  : accept(slot, from, Transport::tcp);
+  }
+  TransferProgress progress;
+  if (lookup.type == type::ixfr) progress = TransferProgress(options_.ixfr_serial);
+  TransferProgress& transfer = transfers_.try_emplace(slot, progress).first->second;
+  switch (transfer.take(message_)) {
+    case TransferProgress::State::broken:
+      tcp_.withdraw(slot);
+      return lookup.transferring ? give_up(slot, FailureReason::incomplete)
+                                 : fail_try(slot, FailureReason::incomplete);
+    case TransferProgress::State::done: tcp_.complete(slot); return accept(slot, from, Transport::tcp);
+    case TransferProgress::State::more: break;
+  }
+  lookup.transferring = true;
+  write_reply(slot, from, Transport::tcp);
+  lookups_.to_tcp_wait(slot, now_ + options_.tcp_timeout);
+}
+
+void Engine::on_tcp_failure(uint32_t slot, TcpFailure why) {
+  const Lookup& lookup = lookups_[slot];
+  if (lookup.transferring) return give_up(slot, FailureReason::incomplete);
+  FailureReason reason = why == TcpFailure::timeout ? FailureReason::timeout
+                                                    : FailureReason::unreachable;
+  fail_try(slot, lookup.truncated ? FailureReason::truncated : reason);
 }
 
 void Engine::on_unreachable(const Completion& completion) {
@@ -154,6 +253,11 @@ void Engine::on_send_failed(const Completion& completion) {
 
 void Engine::on_timeout(uint32_t slot) {
   Lookup& lookup = lookups_[slot];
+  if (lookup.state != LookupState::udp_wait) {
+    ++stats_.tcp.timeouts;
+    tcp_.withdraw(slot);
+    return on_tcp_failure(slot, TcpFailure::timeout);
+  }
   ++stats_.timeouts;
   ++lookup.timeouts;
   fail_try(slot, lookup.icmp ? FailureReason::unreachable : FailureReason::timeout);
@@ -188,114 +292,16 @@ const Address& Engine::address_of(uint32_t slot, AskedResolver asked) const {
                          : resolvers_.address(asked.index);
 }
 
-// ---- What goes out
-
-void Engine::take_input() {
-  while (lookups_.has_free() && !output_.full()) {
-    const Question* question = feed_.next();
-    if (!question) return;
-    start(*question);
-  }
-}
-
-void Engine::start(const Question& question) {
-  uint64_t number = next_number_++;
-  ++stats_.lookups;
-  if (question.resolvers.empty()) {
-    uint32_t twin = lookups_.find(question.name, question.type);
-    if (twin != Lookups::none) {
-      ++stats_.duplicates;
-      ++stats_.tries[lookups_[twin].tries];
-      ++lookups_[twin].copies;
-      return;
-    }
-  }
-  uint32_t slot = lookups_.start(question.name, question.type, number);
-  Lookup& lookup = lookups_[slot];
-  lookup.edns = first_level();
-  udp_.acquire(slot, lookup);
-  ++stats_.tries[0];
-  if (!question.resolvers.empty()) take_dedicated(slot, question.resolvers);
-}
-
-void Engine::take_dedicated(uint32_t slot, std::string_view words) {
-  Lookup& lookup = lookups_[slot];
-  for (Fields fields = split(words); !fields.first.empty(); fields = split(fields.rest)) {
-    auto address = Address::parse(fields.first, 53);
-    bool kept = address && udp_.can_reach(*address) && lookup.dedicated_count < max_dedicated;
-    if (kept)
-      lookups_.dedicated(slot)[lookup.dedicated_count++] = *address;
-    else
-      ++stats_.unusable_dedicated;
-  }
-}
-
-void Engine::send() {
-  if (now_ < congested_until_) return;
-  while (lookups_.any_ready() && udp_.room() > 0) {
-    uint32_t slot = lookups_.front_ready();
-    Lookup& lookup = lookups_[slot];
-    const Address& to = choose(slot);
-    Query query;
-    query.id = lookup.id;
-    query.recursion_desired = !options_.norecurse;
-    query.name = lookups_.name(slot).bytes();
-    query.type = lookup.type;
-    query.edns = edns_for(lookup);
-    lookup.advertised = query.edns.present ? query.edns.udp_size : 0;
-    udp_.add(slot, lookup, to, query);
-    lookups_.to_udp_wait(slot, now_ + options_.interval);
-  }
-  stats_.sent += udp_.flush();
-}
-
-const Address& Engine::choose(uint32_t slot) {
-  Lookup& lookup = lookups_[slot];
-  bool keep = !lookup.choose || (options_.sticky && lookup.asked_count > 0);
-  lookup.choose = false;
-  if (keep) return address_of(slot, lookup.asked[0]);
-
-  AskedResolver next;
-  if (lookup.dedicated_used < lookup.dedicated_count) {
-    next.dedicated = 1;
-    next.index = lookup.dedicated_used++ & 0x7fffffff;
-  } else if (options_.predictable) {
-    next.index = (lookup.number + lookup.tries) % resolvers_.size() & 0x7fffffff;
-  } else {
-    std::array<uint32_t, 4> avoid;
-    size_t count = 0;
-    for (int i = 0; i < lookup.asked_count; ++i)
-      if (!lookup.asked[i].dedicated) avoid[count++] = lookup.asked[i].index;
-    next.index = resolvers_.choose(rng_, {avoid.data(), count}) & 0x7fffffff;
-  }
-  // Asked again after all: it stays one entry, now the latest.
-  auto end = lookup.asked.begin() + lookup.asked_count;
-  auto place = std::find(lookup.asked.begin(), end, next);
-  if (place == end && lookup.asked_count < lookup.asked.size()) ++lookup.asked_count;
-  if (place == lookup.asked.end()) --place;
-  std::copy_backward(lookup.asked.begin(), place, place + 1);
-  lookup.asked[0] = next;
-  return address_of(slot, next);
-}
-
-EdnsOptions Engine::edns_for(Lookup& lookup) const {
-  EdnsOptions edns;
-  AskedResolver asked = lookup.asked[0];
-  bool plain = !options_.edns || lookup.edns == EdnsLevel::plain ||
-               (!asked.dedicated && resolvers_.plain(asked.index, now_));
-  if (plain) return edns;
-  edns.present = true;
-  edns.dnssec_ok = options_.dnssec_ok;
-  edns.udp_size = lookup.small ? std::min(small_size, options_.edns_size) : options_.edns_size;
-  if (lookup.edns == EdnsLevel::full) edns.options = edns_options_;
-  return edns;
-}
-
 // ---- What becomes of a lookup
 
 void Engine::resend(uint32_t slot, EdnsLevel level) {
   ++stats_.edns_fallbacks;
   lookups_[slot].edns = level;
+  lookups_.to_ready(slot);
+}
+
+void Engine::to_tcp(uint32_t slot) {
+  lookups_[slot].use_tcp = true;
   lookups_.to_ready(slot);
 }
 
@@ -307,38 +313,58 @@ void Engine::fail_try(uint32_t slot, FailureReason reason) {
   if (lookup.tries >= options_.tries) return give_up(slot, reason);
   if (signal_ != 0) return give_up(slot, FailureReason::interrupted);
 
+  if (lookup.transfer) transfers_.erase(slot);
   lookup.choose = true;
   lookup.icmp = false;
-  // tcp.md 9 and 10: smaller after a loss; plain at the last try of one that nobody answered.
+  // tcp.md 9 and 10: smaller after a loss, then TCP where that is cheap; plain at the last try
+  // of one that nobody answered.
+  constexpr uint8_t losses_before_tcp = 2;
+  bool lost = reason == FailureReason::timeout && !lookup.on_tcp;
   lookup.small = lookup.timeouts > 0 && !lookup.never_small;
   bool last = lookup.tries + 1u >= options_.tries;
   bool unanswered = lookup.timeouts == lookup.tries;
-  lookup.edns = last && unanswered ? EdnsLevel::plain : first_level();
+  lookup.edns = last && unanswered ? EdnsLevel::plain : EdnsLevel::full;
+  lookup.use_tcp = needs_tcp(lookup) ||
+                   (lost && lookup.timeouts == losses_before_tcp && !last && tcp_.roomy() &&
+                    options_.tcp != Options::Tcp::disabled);
   lookups_.to_ready(slot);
 }
 
-void Engine::accept(uint32_t slot, const Address& from) {
+// Nothing but TCP will do, as against having been sent there by loss.
+bool Engine::needs_tcp(const Lookup& lookup) const {
+  return lookup.truncated || lookup.transfer || options_.tcp == Options::Tcp::only ||
+         (lookup.near_misses >= 2 && lookup.on_tcp);
+}
+
+void Engine::accept(uint32_t slot, const Address& from, Transport transport) {
   const Lookup& lookup = lookups_[slot];
   stats_.answered += lookup.copies;
+  stats_.tcp.answers += lookup.on_tcp;
   stats_.rcodes[rcode_index(stats_.rcodes, message_.rcode())] += lookup.copies;
   if (message_.malformed()) ++stats_.malformed;
+  write_reply(slot, from, transport);
+  finish(slot);
+}
+
+void Engine::write_reply(uint32_t slot, const Address& from, Transport transport) {
+  const Lookup& lookup = lookups_[slot];
   bool listed = options_.filter_rcodes[message_.rcode()];
   bool written = options_.filter == Options::Filter::off ||
                  listed == (options_.filter == Options::Filter::only);
-  if (written) {
-    Reply reply{message_, from, Transport::udp, wall_};
-    for (uint32_t copy = 0; copy < lookup.copies; ++copy)
-      formatter_.append_reply(output_.buffer(), reply);
-    output_.count_results(lookup.copies);
-  } else {
+  if (!written) {
     stats_.filtered += lookup.copies;
+    return;
   }
-  finish(slot);
+  Reply reply{message_, from, transport, wall_};
+  for (uint32_t copy = 0; copy < lookup.copies; ++copy)
+    formatter_.append_reply(output_.buffer(), reply);
+  output_.count_results(lookup.copies);
 }
 
 void Engine::give_up(uint32_t slot, FailureReason reason) {
   const Lookup& lookup = lookups_[slot];
   stats_.failed[static_cast<size_t>(reason)] += lookup.copies;
+  stats_.tcp.failures += lookup.on_tcp;
   Failure failure{lookups_.name(slot).bytes(), lookup.type, rr_class::internet, reason};
   for (uint32_t copy = 0; copy < lookup.copies; ++copy)
     formatter_.append_failure(output_.buffer(), failure);
@@ -346,7 +372,11 @@ void Engine::give_up(uint32_t slot, FailureReason reason) {
 }
 
 void Engine::finish(uint32_t slot) {
-  udp_.release(lookups_[slot]);
+  const Lookup& lookup = lookups_[slot];
+  if (lookup.has_port) udp_.release(lookup);
+  if (lookup.state == LookupState::tcp_queued || lookup.state == LookupState::tcp_wait)
+    tcp_.withdraw(slot);
+  if (lookup.transfer) transfers_.erase(slot);
   lookups_.finish(slot);
 }
 
@@ -367,6 +397,9 @@ void Engine::report() {
   if (now_ < next_report_ && !end) return;
   if (end) {
     ensure(stats_.lookups == stats_.answered + stats_.failed_total(), "every lookup has an outcome");
+    ensure(stats_.tcp.entries == stats_.tcp.answers + stats_.tcp.failures + stats_.tcp.back_to_udp,
+           "every lookup that entered TCP left it");
+    tcp_.close_all();
     reported_end_ = true;
   }
   next_report_ = now_ + report_interval;

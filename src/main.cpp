@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "ringdns/edns.hpp"
 #include "ringdns/engine.hpp"
 #include "ringdns/processes.hpp"
 #include "ringdns/setup.hpp"
@@ -115,6 +116,7 @@ int work(const Options& options, const std::vector<Address>& addresses, Files fi
 
   Lookups lookups(options.concurrency, options.extended_input);
   Udp udp(io, rng, lookups, socket_token, query_token);
+  Tcp tcp(io, rng, lookups, options, stats.tcp, connection_token);
   std::string error = udp.open(options, families_of(addresses, options.extended_input));
   if (!error.empty()) return complain(error);
   std::vector<Address> reachable;
@@ -159,7 +161,7 @@ int work(const Options& options, const std::vector<Address>& addresses, Files fi
   Feed feed(options, io, input, stats,
             {{0, 0, input_token}, share, LineComplaints(*log, options.error_log != "-")});
   std::vector<uint8_t> edns_options = encode_edns_options(options);
-  Engine engine({options, io, rng, resolvers, lookups, udp, feed, *formatter, status.get(),
+  Engine engine({options, io, rng, resolvers, lookups, udp, tcp, feed, *formatter, status.get(),
                  *output, *log, *status_sink, stats, signals, input_size, edns_options});
 
   while (!engine.finished()) engine.advance(io.wait(engine.next_deadline(), engine.expected()));

@@ -21,7 +21,7 @@ class Seen {
   // True, and from then on known, when the address is not in the list yet. The caller appends it.
   bool add(const Address& address) {
     if (list_.size() * 2 >= table_.size()) grow();
-    size_t at = hash(address) & (table_.size() - 1);
+    size_t at = address.hash() & (table_.size() - 1);
     for (; table_[at] != empty; at = (at + 1) & (table_.size() - 1))
       if (list_[table_[at]] == address) return false;
     table_[at] = static_cast<uint32_t>(list_.size());
@@ -31,28 +31,10 @@ class Seen {
  private:
   static constexpr uint32_t empty = UINT32_MAX;
 
-  static size_t hash(const Address& address) {
-    std::array<uint64_t, 3> words{};
-    if (address.is_ipv4()) {
-      const auto& v4 = *reinterpret_cast<const sockaddr_in*>(address.data());
-      words[0] = v4.sin_addr.s_addr;
-    } else {
-      const auto& v6 = *reinterpret_cast<const sockaddr_in6*>(address.data());
-      std::memcpy(words.data(), &v6.sin6_addr, 16);
-      words[2] = v6.sin6_scope_id;
-    }
-    uint64_t h = address.port();
-    for (uint64_t word : words) {
-      h = (h ^ word) * 0x9e3779b97f4a7c15;  // 2^64 / golden ratio: spreads neighbours apart
-      h ^= h >> 32;
-    }
-    return h;
-  }
-
   void grow() {
     table_.assign(table_.size() * 2, empty);
     for (uint32_t i = 0; i < list_.size(); ++i) {
-      size_t at = hash(list_[i]) & (table_.size() - 1);
+      size_t at = list_[i].hash() & (table_.size() - 1);
       while (table_[at] != empty) at = (at + 1) & (table_.size() - 1);
       table_[at] = i;
     }

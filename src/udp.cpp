@@ -16,23 +16,6 @@ constexpr uint32_t most_per_port = IdPool::capacity / 2;  // so that a free id i
 
 }  // namespace
 
-std::vector<uint8_t> encode_edns_options(const Options& options) {
-  constexpr uint8_t nsid_code = 3, client_subnet_code = 8;
-  std::vector<uint8_t> out;
-  if (options.nsid) out.insert(out.end(), {0, nsid_code, 0, 0});
-  if (options.ecs) {
-    bool ipv4 = options.ecs->address.is_ipv4();
-    uint8_t octets = static_cast<uint8_t>((options.ecs->prefix + 7) / 8);
-    Bytes address = options.ecs->address.octets();
-    out.insert(out.end(), {0, client_subnet_code, 0, static_cast<uint8_t>(4 + octets), 0,
-                           static_cast<uint8_t>(ipv4 ? 1 : 2), options.ecs->prefix, 0});
-    out.insert(out.end(), address.begin(), address.begin() + octets);
-    // RFC 7871 6: bits beyond the prefix are zero.
-    if (options.ecs->prefix % 8) out.back() &= static_cast<uint8_t>(0xff00 >> options.ecs->prefix % 8);
-  }
-  return out;
-}
-
 Udp::Udp(Io& io, Rng& rng, const Lookups& lookups, uint8_t socket_kind, uint8_t query_kind)
     : io_(io), rng_(rng), lookups_(lookups), socket_kind_(socket_kind), query_kind_(query_kind),
       arena_(batch_limit * max_query) {
@@ -137,14 +120,12 @@ Udp::Match Udp::match(const Completion& completion) const {
   const Port* port = port_of(completion);
   uint32_t slot = port ? port->ids.holder(header.id()) : IdPool::none;
   if (slot == IdPool::none) return {Verdict::unknown_id};
-  // Some servers refuse with a bare header.
-  if (header.qdcount() == 0 && header.rcode() != rcode::noerror &&
-      header.rcode() != rcode::nxdomain)
-    return {Verdict::header_only, slot};
-  uint16_t type = lookups_.at(slot).type;
-  if (!question_matches(completion.bytes, lookups_.name(slot).bytes(), type, rr_class::internet))
-    return {Verdict::wrong_question, slot};
-  return {Verdict::match, slot};
+  switch (match_question(completion.bytes, lookups_.name(slot).bytes(), lookups_.at(slot).type)) {
+    case QuestionMatch::same: return {Verdict::match, slot};
+    case QuestionMatch::absent: return {Verdict::header_only, slot};
+    case QuestionMatch::other: break;
+  }
+  return {Verdict::wrong_question, slot};
 }
 
 uint32_t Udp::match_quoted(const Completion& completion) const {

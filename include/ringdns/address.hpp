@@ -45,6 +45,23 @@ class Address {
   // "192.0.2.1:53", "[2001:db8::1]:53"
   std::string text() const;
 
+  // Of what == compares.
+  size_t hash() const {
+    std::array<uint64_t, 3> words{};
+    if (is_ipv4()) {
+      words[0] = v4_.sin_addr.s_addr;
+    } else {
+      std::memcpy(words.data(), &v6_.sin6_addr, 16);
+      words[2] = v6_.sin6_scope_id;
+    }
+    uint64_t h = port();
+    for (uint64_t word : words) {
+      h = (h ^ word) * 0x9e3779b97f4a7c15;  // 2^64 / golden ratio: spreads neighbours apart
+      h ^= h >> 32;
+    }
+    return h;
+  }
+
   // Family, address, port and scope; never the flow label, which a peer may set.
   friend bool operator==(const Address& a, const Address& b) {
     if (a.family() != b.family() || a.v6_.sin6_port != b.v6_.sin6_port) return false;

@@ -22,6 +22,11 @@ using Duration = std::chrono::nanoseconds;
 using Instant = std::chrono::time_point<std::chrono::steady_clock, Duration>;  // monotonic
 using UnixTime = std::chrono::time_point<std::chrono::system_clock, Duration>; // wall clock
 
+// Microseconds, the low 32 bits: differences of up to an hour are right.
+inline uint32_t to_us(Instant t) {
+  return static_cast<uint32_t>(t.time_since_epoch() / std::chrono::microseconds(1));
+}
+
 // A strong index: an Id<SocketTag> is not an Id<StreamTag>.
 template <class Tag>
 struct Id {

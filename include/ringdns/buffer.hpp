@@ -1,6 +1,7 @@
 // Level 0: a growing run of output bytes. Keeps its storage when cleared.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <memory>
@@ -12,6 +13,19 @@ namespace ringdns {
 
 class Buffer {
  public:
+  Buffer() = default;
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    Buffer taken(std::move(other));
+    swap(taken);
+    return *this;
+  }
+  void swap(Buffer& other) noexcept {
+    data_.swap(other.data_);
+    std::swap(size_, other.size_);
+    std::swap(capacity_, other.capacity_);
+  }
+
   void append(std::string_view text) { append(text.data(), text.size()); }
   void append(Bytes bytes) { append(bytes.data(), bytes.size()); }
   void append(char c) { *reserve(1) = c, size_ += 1; }
@@ -41,6 +55,7 @@ class Buffer {
   void clear() { size_ = 0; }
   bool empty() const { return size_ == 0; }
   size_t size() const { return size_; }
+  size_t capacity() const { return capacity_; }
   std::string_view view() const { return {data_.get(), size_}; }
   Bytes bytes() const { return {reinterpret_cast<const uint8_t*>(data_.get()), size_}; }
 

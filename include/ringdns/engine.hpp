@@ -4,6 +4,8 @@
 
 #include <sys/signalfd.h>
 
+#include <unordered_map>
+
 #include "ringdns/feed.hpp"
 #include "ringdns/io.hpp"
 #include "ringdns/lookups.hpp"
@@ -13,6 +15,8 @@
 #include "ringdns/resolvers.hpp"
 #include "ringdns/sink.hpp"
 #include "ringdns/status.hpp"
+#include "ringdns/tcp.hpp"
+#include "ringdns/transfer.hpp"
 #include "ringdns/transport.hpp"
 
 namespace ringdns {
@@ -26,9 +30,10 @@ enum TokenKind : uint8_t {
   log_token,
   status_token,
   signal_token,
+  connection_token,  // slot: connection
 };
 
-class Engine {
+class Engine final : private Tcp::User {
  public:
   struct Parts {
     const Options& options;
@@ -37,6 +42,7 @@ class Engine {
     Resolvers& resolvers;
     Lookups& lookups;
     Udp& udp;
+    Tcp& tcp;
     Feed& feed;
     Formatter& formatter;
     Status* status;  // null: none
@@ -53,41 +59,60 @@ class Engine {
   void advance(const Turn& turn);
   bool finished() const;
   Instant next_deadline() const;
-  uint32_t expected() const { return lookups_.waiting(); }
+  uint32_t expected() const { return lookups_.waiting_for_udp(); }
 
   int signal() const { return signal_; }  // the first that came, 0 if none
   RunFacts facts() const;
 
  private:
+  // What every server takes (RFC 6891 6.2.3).
+  static constexpr uint16_t small_size = 512;
+
+  // What comes back: engine.cpp
   void dispatch(const Completion& completion);
   void on_datagram(const Completion& completion);
+  void on_near_miss(uint32_t slot);
   void on_unreachable(const Completion& completion);
   void on_send_failed(const Completion& completion);
   void on_timeout(uint32_t slot);
   void on_signal(int32_t result);
+  void on_tcp_reply(uint32_t slot, Bytes message) override;
+  void on_tcp_failure(uint32_t slot, TcpFailure why) override;
+  void on_transfer(uint32_t slot);
+  void judge(uint32_t slot, ReplyFacts& reply, const Address& from);
 
+  // What becomes of a lookup, the two edges back among it: engine.cpp
+  void resend(uint32_t slot, EdnsLevel level);  // to the same resolver, at no charge
+  void to_tcp(uint32_t slot);                   // likewise
+  bool needs_tcp(const Lookup& lookup) const;
+  // The try that is out has failed: another one, or the end.
+  void fail_try(uint32_t slot, FailureReason reason);
+  void accept(uint32_t slot, const Address& from, Transport transport);
+  void give_up(uint32_t slot, FailureReason reason);
+  void finish(uint32_t slot);
+  void abandon_all();
+  void write_reply(uint32_t slot, const Address& from, Transport transport);
+
+  // What goes out: engine_send.cpp
   void take_input();
   void start(const Question& question);
   void take_dedicated(uint32_t slot, std::string_view words);
   void send();
+  void send_udp(uint32_t slot, const Address& to);
+  bool wants_tcp(uint32_t slot, const Address& to);
   const Address& choose(uint32_t slot);
-  EdnsOptions edns_for(Lookup& lookup) const;
-  EdnsLevel first_level() const {
-    return edns_options_.empty() ? EdnsLevel::no_options : EdnsLevel::full;
-  }
-
-  // Asks the same resolver again; costs nothing.
-  void resend(uint32_t slot, EdnsLevel level);
-  // The try that is out has failed: another one, or the end.
-  void fail_try(uint32_t slot, FailureReason reason);
-  void accept(uint32_t slot, const Address& from);
-  void give_up(uint32_t slot, FailureReason reason);
-  void finish(uint32_t slot);
-  void abandon_all();
+  bool choose_warm(uint32_t slot);
+  void set_asked(Lookup& lookup, AskedResolver next);
+  Query query_for(uint32_t slot);
+  EdnsOptions edns_for(const Lookup& lookup) const;
+  size_t write_tcp_query(uint32_t slot, uint16_t id, bool first, MutableBytes out) override;
 
   // Which of the lookup's askings this address was: 0 the latest; -1 none.
   int asking_of(uint32_t slot, const Address& from) const;
   const Address& address_of(uint32_t slot, AskedResolver asked) const;
+  const Address& asked_address(uint32_t slot) const {
+    return address_of(slot, lookups_.at(slot).asked[0]);
+  }
 
   bool all_done() const;
   void report();
@@ -98,6 +123,7 @@ class Engine {
   Resolvers& resolvers_;
   Lookups& lookups_;
   Udp& udp_;
+  Tcp& tcp_;
   Feed& feed_;
   Formatter& formatter_;
   Status* status_;
@@ -108,6 +134,10 @@ class Engine {
   StreamId signals_;
   uint64_t input_size_;
   Bytes edns_options_;
+
+  std::vector<uint8_t> first_options_;  // those, for a connection's first query
+  TruncationMemory truncation_;
+  std::unordered_map<uint32_t, TransferProgress> transfers_;  // by slot; few at a time
 
   Message message_;  // the reply at hand, indexed
   Instant now_{}, started_{}, next_report_{};

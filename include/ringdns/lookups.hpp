@@ -14,9 +14,11 @@
 namespace ringdns {
 
 enum class LookupState : uint8_t {
-  free,      // on the free list
-  ready,     // on the ready list; its next query has yet to be handed to the Io
-  udp_wait,  // on the timer wheel; a query was handed over, its answer may come
+  free,        // on the free list
+  ready,       // on the ready list; its next query has yet to be sent or queued
+  udp_wait,    // on the timer wheel; a query was handed over, its answer may come
+  tcp_queued,  // on the timer wheel and in the queue of the server asked[0]
+  tcp_wait,    // on the timer wheel; its query was written to a connection
 };
 
 // What the next query of a lookup carries (tcp.md 9, 10).
@@ -40,17 +42,25 @@ struct Lookup {
   uint8_t tries = 0;       // failed ones
   uint8_t timeouts = 0;    // of those, unanswered ones
   uint16_t type = 0;
-  uint16_t id = 0;         // kept through all tries, so that a late reply still counts
+  uint16_t id = 0;         // of its UDP queries: kept through all tries, so that a late reply counts
   uint16_t port = 0;       // index of the source port, kept likewise
+  uint16_t advertised = 0; // UDP size in the latest query's OPT; 0 when it had none
   uint8_t asked_count = 0; // entries of asked in use; asked[0] is the latest
   uint8_t dedicated_count = 0;
   uint8_t dedicated_used = 0;
-  bool choose = true;      // the next query goes to a newly chosen resolver
-  bool small = false;      // the next query advertises 512 octets (tcp.md 9)
-  bool never_small = false;  // that was cut: ask with all we take from now on
-  bool icmp = false;       // the network said that the resolver asked last cannot be reached
-  FailureReason last_failure = FailureReason::timeout;
-  uint16_t advertised = 0; // UDP size in the latest query's OPT; 0 when it had none
+  uint8_t near_misses = 0; // replies that were almost its own (tcp.md 24)
+  uint8_t moves = 0;       // connections that died under it at no charge
+  bool choose : 1 = true;  // the next query goes to a newly chosen resolver
+  bool small : 1 = false;  // the next query advertises 512 octets (tcp.md 9)
+  bool never_small : 1 = false;  // that was cut: ask with all we take from now on
+  bool icmp : 1 = false;   // the network said that the resolver asked last cannot be reached
+  bool has_port : 1 = false;     // id and port are held
+  bool use_tcp : 1 = false;      // the next query goes over TCP
+  bool truncated : 1 = false;    // a reply was: only TCP can complete it
+  bool on_tcp : 1 = false;       // entered TCP and has not left it
+  bool transfer : 1 = false;     // AXFR, IXFR: an answer of many messages
+  bool transferring : 1 = false; // some of which were written
+  uint32_t sent_us = 0;    // when the latest query left: microseconds, low 32 bits
   std::array<AskedResolver, 4> asked{};
   uint32_t generation = 0; // counts the slot's uses, so that stale completions are told apart
   uint32_t hash = 0;       // of name and type, for joining duplicates
@@ -85,6 +95,7 @@ class Lookups {
   uint32_t size() const { return static_cast<uint32_t>(hot_.size()); }
   uint32_t in_flight() const { return in_flight_; }
   uint32_t waiting() const { return timers_.armed(); }
+  uint32_t waiting_for_udp() const { return waiting_for_udp_; }
   bool has_free() const { return !lists_.empty(free_list); }
 
   // The slot in flight with exactly this name (its octets, case included) and type, or none.
@@ -129,11 +140,11 @@ class Lookups {
     lists_.push_back(ready_list, slot);
   }
 
-  void to_udp_wait(uint32_t slot, Instant deadline) {
-    leave(slot);
-    hot_[slot].state = LookupState::udp_wait;
-    timers_.arm(slot, deadline);
+  void to_udp_wait(uint32_t slot, Instant deadline) { wait(slot, LookupState::udp_wait, deadline); }
+  void to_tcp_queued(uint32_t slot, Instant deadline) {
+    wait(slot, LookupState::tcp_queued, deadline);
   }
+  void to_tcp_wait(uint32_t slot, Instant deadline) { wait(slot, LookupState::tcp_wait, deadline); }
 
   void finish(uint32_t slot) {
     leave(slot);
@@ -164,13 +175,22 @@ class Lookups {
     return static_cast<uint32_t>(hash ^ hash >> 32);
   }
 
+  void wait(uint32_t slot, LookupState state, Instant deadline) {
+    leave(slot);
+    hot_[slot].state = state;
+    waiting_for_udp_ += state == LookupState::udp_wait;
+    timers_.arm(slot, deadline);
+  }
+
   // Takes the slot off the list it is on, if any (a slot just expired is on none).
   void leave(uint32_t slot) {
+    LookupState state = hot_[slot].state;
+    waiting_for_udp_ -= state == LookupState::udp_wait;
     if (!lists_.listed(slot)) return;
-    if (hot_[slot].state == LookupState::udp_wait)
-      timers_.disarm(slot);
-    else
+    if (state == LookupState::free || state == LookupState::ready)
       lists_.remove(slot);
+    else
+      timers_.disarm(slot);
   }
 
   // Linear probing with backward shift: no tombstones, so the table stays as good as new.
@@ -195,6 +215,7 @@ class Lookups {
   std::vector<uint32_t> table_;  // of slots, by hash
   uint32_t mask_;
   uint32_t in_flight_ = 0;
+  uint32_t waiting_for_udp_ = 0;
 };
 
 // The 65536 query ids of one source port: a free one is picked at random (RFC 5452 9.2).

@@ -55,6 +55,7 @@ struct Options {
   std::string error_log = "-";  // "-" is stderr
   bool flush = false;
   bool quiet = false;
+  std::string stats_file;   // JSON at the end; "-" is stderr, empty: none
   enum class Status : uint8_t { ansi, json } status = Status::ansi;
 
   // resolving
@@ -71,6 +72,18 @@ struct Options {
   bool edns = true, dnssec_ok = false, nsid = false;
   uint16_t edns_size = 1232;
   std::optional<EcsOption> ecs;
+
+  // TCP (tcp.md "Connections")
+  enum class Tcp : uint8_t { fallback, only, disabled } tcp = Tcp::fallback;
+  uint32_t tcp_connections = 512;  // table size
+  uint32_t tcp_per_server = 1;
+  uint32_t tcp_pipeline = 64;      // queries in flight on a connection at most
+  Duration tcp_idle = std::chrono::seconds(5);
+  Duration tcp_connect_timeout = std::chrono::seconds(2);
+  Duration tcp_timeout = std::chrono::seconds(5);  // of a query, from its writing to its reply
+  uint16_t tcp_mss = 1200;         // 0: leave the kernel's
+  bool tcp_fastopen = false;
+  uint32_t ixfr_serial = 0;        // -t IXFR=serial
 
   // sockets
   IoChoice io = IoChoice::automatic;

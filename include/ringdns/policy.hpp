@@ -9,8 +9,11 @@ struct ReplyFacts {
   uint16_t rcode = 0;            // extended where there is an OPT
   bool truncated = false;        // TC, or cut to our receive buffer
   bool has_opt = false;
+  bool sent_options = false;     // the query's OPT had options
   bool from_current = true;      // from the resolver asked last, not from one given up on
   bool rcode_unacceptable = false;  // in the --retry set
+  bool over_tcp = false;
+  bool tcp_allowed = true;       // not --tcp-disabled
 };
 
 enum class Action : uint8_t {
@@ -18,6 +21,7 @@ enum class Action : uint8_t {
   ignore,              // a late failure of a resolver already given up on
   resend_no_options,   // same resolver, no charge: options off (tcp.md 10)
   resend_plain,        // same resolver, no charge: EDNS off
+  to_tcp,              // same resolver, no charge
   resend_full,         // a try; what was cut was asked for with 512 octets: ask with all we take
   truncated,           // cannot be completed
   retry,               // a try; another resolver
@@ -30,11 +34,12 @@ inline Action decide(const Lookup& lookup, const ReplyFacts& reply) {
                        reply.rcode == rcode::badvers;
   if (reply.from_current && sent_edns && edns_rejected) {
     bool knows_edns = reply.has_opt && reply.rcode == rcode::formerr;
-    return knows_edns && lookup.edns == EdnsLevel::full ? Action::resend_no_options
-                                                        : Action::resend_plain;
+    return knows_edns && reply.sent_options ? Action::resend_no_options : Action::resend_plain;
   }
   if (reply.truncated) {
     if (!reply.from_current) return Action::ignore;
+    if (reply.over_tcp) return Action::retry;  // tcp.md 2: a fault of the server's
+    if (reply.tcp_allowed) return Action::to_tcp;
     return lookup.small ? Action::resend_full : Action::truncated;
   }
   if (reply.rcode_unacceptable) return reply.from_current ? Action::retry : Action::ignore;

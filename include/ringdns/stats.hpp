@@ -1,6 +1,7 @@
 // Level 2: what is counted, and the words for how a lookup can fail.
 #pragma once
 
+#include <algorithm>
 #include <string_view>
 
 #include "ringdns/base.hpp"
@@ -14,9 +15,71 @@ enum class FailureReason : uint8_t {
   truncated,    // the answer was truncated and could not be completed
   unreachable,  // tries used up, the last one ended by an ICMP or a local network error
   interrupted,  // a signal ended the run first
+  incomplete,   // a zone transfer broke off after some of it was written
 };
-inline constexpr size_t failure_reasons = 5;
+inline constexpr size_t failure_reasons = 6;
 std::string_view name(FailureReason reason);  // massdns's word where it has one: "TIMEOUT"
+
+// How often values of each size occurred: eight classes an octave, so a value is known to 12.5 %.
+struct Histogram {
+  static constexpr size_t size = 8 * 38;  // up to 2^40
+  std::array<uint64_t, size> counts{};
+
+  void add(uint64_t value) { ++counts[std::min(index_of(value), size - 1)]; }
+  uint64_t total() const {
+    uint64_t sum = 0;
+    for (uint64_t count : counts) sum += count;
+    return sum;
+  }
+  // The least bound that this share (0 to 1) of the values does not exceed; 0 without values.
+  uint64_t percentile(double share) const;
+
+  static size_t index_of(uint64_t value) {
+    if (value < 8) return static_cast<size_t>(value);
+    size_t octave = static_cast<size_t>(std::bit_width(value)) - 3;  // 1 for 8 to 15
+    return octave * 8 + (value >> (octave - 1) & 7);
+  }
+  static uint64_t upper_bound(size_t index) {
+    if (index < 8) return index;
+    size_t octave = index / 8;
+    return ((8 + index % 8 + 1) << (octave - 1)) - 1;
+  }
+};
+
+// What is counted per question type: those below, and all others in the last.
+inline constexpr size_t counted_types = 260;
+struct TypeCounts {
+  uint64_t udp_replies = 0, truncated = 0;
+};
+
+// TCP (tcp.md "Metrics"). At exit entries = answers + failures + back_to_udp and
+// opened = connect_failures + ended, whatever happened.
+struct TcpStats {
+  uint64_t entries = 0;    // lookups that came to need TCP
+  uint64_t answers = 0;    // of those, answered over it
+  uint64_t failures = 0;   // of those, given up
+  uint64_t back_to_udp = 0;  // of those that UDP loss brought there, the ones sent back
+  uint64_t skipped_udp = 0;  // entries by what was learned of the server
+  uint64_t opened = 0;     // connections begun
+  uint64_t open_most = 0;  // at once; over several processes the sum
+  uint64_t connect_failures = 0;
+  uint64_t ended = 0;      // connected ones that ended, whoever ended them
+  uint64_t died = 0;       // of those, by the peer's FIN, RST or an error with queries out
+  uint64_t stalled = 0;    // of those, given up on by us: no octet while it owed answers
+  uint64_t misbehaved = 0; // of those, reset by us: bad framing, stray messages, too much memory
+  uint64_t evicted = 0;    // of those, idle ones closed for another server's sake
+  uint64_t local_errors = 0;  // no descriptor or port to be had here
+  uint64_t queries = 0, replies = 0;
+  uint64_t strays = 0;     // messages that answer nothing that is out on their connection
+  uint64_t late = 0;       // replies whose lookup had left
+  uint64_t requeued = 0;   // queries moved to another connection at no charge
+  uint64_t charged = 0;    // queries that a connection's end cost a try
+  uint64_t timeouts = 0;   // queries whose deadline came, queued or out
+  uint64_t truncated = 0;  // replies with TC over TCP
+  Histogram latency;       // microseconds, write to reply
+  Histogram age;           // milliseconds, of connections at their end
+  Histogram queries_per_connection;
+};
 
 // Plain counters: every one of them adds up over processes.
 struct Stats {
@@ -45,13 +108,19 @@ struct Stats {
   std::array<uint64_t, 24> rcodes{};        // accepted, duplicates included; 23: all above 22
   std::array<uint64_t, 24> rcodes_received{};
   std::array<uint64_t, 256> tries{};        // lookups ended (or in flight) by how many tries failed
-  uint64_t output_bytes = 0;
+  uint64_t near_misses = 0; // lookups sent to TCP by replies that were almost theirs
+  uint64_t late = 0;        // UDP replies to a lookup that had gone on to TCP
+  Histogram udp_latency;    // microseconds
+  Histogram reply_size;     // octets, UDP and TCP
+  std::array<TypeCounts, counted_types> by_type{};
+  TcpStats tcp;
 
   uint64_t failed_total() const {
     uint64_t total = 0;
     for (uint64_t n : failed) total += n;
     return total;
   }
+  TypeCounts& of_type(uint16_t type) { return by_type[std::min<size_t>(type, counted_types - 1)]; }
   void add(const Stats& other);
 };
 

@@ -22,9 +22,6 @@ enum class Verdict : uint8_t {
   wrong_question,
 };
 
-// The option list of our queries' OPT record: NSID (RFC 5001), client subnet (RFC 7871).
-std::vector<uint8_t> encode_edns_options(const Options& options);
-
 class Udp {
  public:
   // token.kind of the sockets' and of the datagrams' completions.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "ringdns/base.hpp"
@@ -75,16 +76,32 @@ struct Query {
   uint16_t type = 0;
   uint16_t rr_class = rr_class::internet;
   EdnsOptions edns;
+  // IXFR: the serial that the asker has, in an SOA in the authority section (RFC 1995 3).
+  std::optional<uint32_t> serial;
 };
 
-// header, name, type and class, OPT, RFC 7871 and RFC 5001 options of ours
-inline constexpr size_t max_query = header_size + max_name + 4 + 11 + 64;
+// header, name, type and class, SOA, OPT, our options (RFC 5001, 7828, 7871)
+inline constexpr size_t max_query = header_size + max_name + 4 + 34 + 11 + 64;
 // Writes the message; returns its length. out has at least max_query bytes.
 size_t encode_query(const Query& query, MutableBytes out);
 
 // Does the packet's question section hold exactly this question? Names compare with ASCII case
 // folded (RFC 4343). False for anything cut, compressed or counted other than one.
 bool question_matches(Bytes packet, Bytes name, uint16_t type, uint16_t rr_class);
+
+enum class QuestionMatch : uint8_t {
+  same,
+  absent,  // an error reply of a bare header: fit for reporting the error, no more
+  other,
+};
+inline QuestionMatch match_question(Bytes packet, Bytes name, uint16_t type) {
+  Header header(packet);
+  bool bare_error = header.qdcount() == 0 && header.rcode() != rcode::noerror &&
+                    header.rcode() != rcode::nxdomain;
+  if (bare_error) return QuestionMatch::absent;
+  return question_matches(packet, name, type, rr_class::internet) ? QuestionMatch::same
+                                                                  : QuestionMatch::other;
+}
 
 enum class Section : uint8_t { answer, authority, additional };
 

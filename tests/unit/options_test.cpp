@@ -165,8 +165,13 @@ TEST_CASE("-t: mnemonics, numbers, TYPEn, several, each once; zone transfers ref
         std::vector{type::a, type::aaaa, type::txt});
   CHECK(refused({"-t", "NOPE"}) == "ringdns: -t: \"NOPE\" is not a record type\n");
   CHECK(refused({"-t", "A,"}).find("record type") != std::string::npos);
-  CHECK(refused({"-t", "AXFR"}).find("not available yet") != std::string::npos);
-  CHECK(refused({"-t", "251"}).find("not available yet") != std::string::npos);
+  CHECK(accepted({"-t", "AXFR"}).types == std::vector{type::axfr});
+  const Options ixfr = accepted({"-t", "IXFR=4294967295"});
+  CHECK(ixfr.types == std::vector{type::ixfr});
+  CHECK(ixfr.ixfr_serial == 4294967295);
+  CHECK(refused({"-t", "IXFR"}) == "ringdns: -t: \"IXFR\" needs a serial: IXFR=SERIAL\n");
+  CHECK(refused({"-t", "IXFR=x"}).find("serial") != std::string::npos);
+  CHECK(refused({"-t", "A=1"}).find("not a record type") != std::string::npos);
 }
 
 TEST_CASE("--retry: names, numbers, OK, never, lists, repeated") {
@@ -256,8 +261,38 @@ TEST_CASE("massdns's options without effect are accepted and told once") {
   CHECK(o.notices[0].starts_with("--busy-poll has no effect"));
 }
 
+TEST_CASE("TCP: the defaults of tcp.md, and their options") {
+  const Options o = accepted({});
+  CHECK(o.tcp == Options::Tcp::fallback);
+  CHECK(o.tcp_connections == 512);
+  CHECK(o.tcp_per_server == 1);
+  CHECK(o.tcp_pipeline == 64);
+  CHECK(o.tcp_idle == std::chrono::seconds(5));
+  CHECK(o.tcp_connect_timeout == std::chrono::seconds(2));
+  CHECK(o.tcp_timeout == std::chrono::seconds(5));
+  CHECK(o.tcp_mss == 1200);
+  CHECK_FALSE(o.tcp_fastopen);
+  const Options given = accepted(
+      {"--tcp-only", "--tcp-connections", "64", "--tcp-per-server", "2", "--tcp-pipeline", "128",
+       "--tcp-idle", "100", "--tcp-connect-timeout", "300", "--tcp-timeout", "400", "--tcp-mss",
+       "0", "--tcp-fastopen", "--stats", "-"});
+  CHECK(given.tcp == Options::Tcp::only);
+  CHECK(given.tcp_connections == 64);
+  CHECK(given.tcp_per_server == 2);
+  CHECK(given.tcp_pipeline == 128);
+  CHECK(given.tcp_idle == std::chrono::milliseconds(100));
+  CHECK(given.tcp_connect_timeout == std::chrono::milliseconds(300));
+  CHECK(given.tcp_timeout == std::chrono::milliseconds(400));
+  CHECK(given.tcp_mss == 0);
+  CHECK(given.tcp_fastopen);
+  CHECK(given.stats_file == "-");
+  CHECK(accepted({"--tcp-disabled"}).tcp == Options::Tcp::disabled);
+  CHECK(refused({"--tcp-only", "--tcp-disabled"}).find("combined") != std::string::npos);
+  CHECK(refused({"--tcp-mss", "87"}).find("octets") != std::string::npos);
+  CHECK(refused({"--tcp-connections", "0"}).find("from 1") != std::string::npos);
+}
+
 TEST_CASE("what cannot be honoured is refused") {
-  CHECK(refused({"--tcp-only"}) == "ringdns: --tcp-only is not available yet\n");
   CHECK(refused({"--rand-src-ipv6", "2001:db8::/64"}).find("not supported") != std::string::npos);
   CHECK(refused({"--rand-src-ipv6-file", "f"}).find("not supported") != std::string::npos);
 }
@@ -310,7 +345,9 @@ TEST_CASE("the help lists every option, fits a terminal's width, and a group fit
         "--edns-size", "--no-edns", "--dnssec-ok", "--nsid", "--ecs", "--io", "--bindto",
         "--socket-count", "--rcvbuf", "--sndbuf", "--processes", "--root", "--drop-user",
         "--drop-group", "--help", "--version", "--verify-ip", "--busy-poll", "--tcp-raw",
-        "--tcp-disabled"}) {
+        "--tcp-disabled", "--tcp-only", "--tcp-connections", "--tcp-per-server", "--tcp-pipeline",
+        "--tcp-timeout", "--tcp-connect-timeout", "--tcp-idle", "--tcp-mss", "--tcp-fastopen",
+        "--stats"}) {
     CAPTURE(name);
     CHECK(help.find(name) != std::string::npos);
   }

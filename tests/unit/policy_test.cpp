@@ -24,7 +24,9 @@ TEST_CASE("tcp.md 10: FORMERR, NOTIMP and BADVERS to EDNS lead to a plainer quer
       CHECK(decide(edns_lookup(EdnsLevel::no_options), reply) == Action::resend_plain);
       reply.has_opt = true;
       Action first = code == rcode::formerr ? Action::resend_no_options : Action::resend_plain;
+      reply.sent_options = true;
       CHECK(decide(edns_lookup(EdnsLevel::full), reply) == first);
+      reply.sent_options = false;
       CHECK(decide(edns_lookup(EdnsLevel::no_options), reply) == Action::resend_plain);
       // Asked plainly already: it is an answer like any other.
       Action last = unacceptable ? Action::retry : Action::accept;
@@ -36,7 +38,7 @@ TEST_CASE("tcp.md 10: FORMERR, NOTIMP and BADVERS to EDNS lead to a plainer quer
 TEST_CASE("tcp.md 1: no truncated reply is accepted, whatever else it says") {
   for (EdnsLevel level : {EdnsLevel::full, EdnsLevel::no_options, EdnsLevel::plain})
     for (uint16_t code = 0; code < 24; ++code)
-      for (int bits = 0; bits < 16; ++bits) {
+      for (int bits = 0; bits < 64; ++bits) {
         Lookup lookup = edns_lookup(level);
         lookup.small = bits & 1;
         ReplyFacts reply;
@@ -45,16 +47,23 @@ TEST_CASE("tcp.md 1: no truncated reply is accepted, whatever else it says") {
         reply.from_current = bits & 2;
         reply.has_opt = bits & 4;
         reply.rcode_unacceptable = bits & 8;
+        reply.over_tcp = bits & 16;
+        reply.tcp_allowed = bits & 32;
         CHECK(decide(lookup, reply) != Action::accept);
       }
 }
 
-TEST_CASE("what was cut at 512 octets is asked for again with all that we take") {
+TEST_CASE("tcp.md 1, 2, 5: TC leads to TCP, on TCP it is a fault, without TCP it is plainly told") {
   Lookup lookup = edns_lookup(EdnsLevel::full);
   ReplyFacts reply;
   reply.truncated = true;
+  CHECK(decide(lookup, reply) == Action::to_tcp);
+  reply.over_tcp = true;
+  CHECK(decide(lookup, reply) == Action::retry);
+  reply.over_tcp = false;
+  reply.tcp_allowed = false;
   CHECK(decide(lookup, reply) == Action::truncated);
-  lookup.small = true;
+  lookup.small = true;  // cut at the 512 octets that a loss made us ask for
   CHECK(decide(lookup, reply) == Action::resend_full);
 }
 

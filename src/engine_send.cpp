@@ -1,0 +1,184 @@
+// What the engine sends: new lookups from the feed, which resolver, which transport, which query.
+#include <algorithm>
+
+#include "ringdns/engine.hpp"
+
+namespace ringdns {
+
+void Engine::take_input() {
+  while (lookups_.has_free() && !output_.full()) {
+    const Question* question = feed_.next();
+    if (!question) return;
+    start(*question);
+  }
+}
+
+void Engine::start(const Question& question) {
+  uint64_t number = next_number_++;
+  ++stats_.lookups;
+  bool transfer = question.type == type::axfr || question.type == type::ixfr;
+  if (question.resolvers.empty() && !transfer) {
+    uint32_t twin = lookups_.find(question.name, question.type);
+    if (twin != Lookups::none && lookups_[twin].dedicated_count == 0) {
+      ++stats_.duplicates;
+      ++stats_.tries[lookups_[twin].tries];
+      ++lookups_[twin].copies;
+      return;
+    }
+  }
+  uint32_t slot = lookups_.start(question.name, question.type, number);
+  Lookup& lookup = lookups_[slot];
+  lookup.transfer = transfer;
+  lookup.use_tcp = needs_tcp(lookup);
+  ++stats_.tries[0];
+  if (!question.resolvers.empty()) take_dedicated(slot, question.resolvers);
+}
+
+void Engine::take_dedicated(uint32_t slot, std::string_view words) {
+  Lookup& lookup = lookups_[slot];
+  for (Fields fields = split(words); !fields.first.empty(); fields = split(fields.rest)) {
+    auto address = Address::parse(fields.first, 53);
+    bool kept = address && udp_.can_reach(*address) && lookup.dedicated_count < max_dedicated;
+    if (kept)
+      lookups_.dedicated(slot)[lookup.dedicated_count++] = *address;
+    else
+      ++stats_.unusable_dedicated;
+  }
+}
+
+void Engine::send() {
+  if (now_ < congested_until_) return;
+  while (lookups_.any_ready() && udp_.room() > 0) {
+    uint32_t slot = lookups_.front_ready();
+    const Address& to = choose(slot);
+    if (!wants_tcp(slot, to)) {
+      send_udp(slot, to);
+    } else if (tcp_.cooling(to) && !choose_warm(slot)) {
+      give_up(slot, lookups_[slot].truncated ? FailureReason::truncated
+                                             : FailureReason::unreachable);
+    } else {
+      Lookup& lookup = lookups_[slot];
+      stats_.tcp.entries += !lookup.on_tcp;
+      lookup.use_tcp = lookup.on_tcp = true;
+      tcp_.enqueue(slot, asked_address(slot));
+    }
+  }
+  stats_.sent += udp_.flush();
+}
+
+bool Engine::wants_tcp(uint32_t slot, const Address& to) {
+  Lookup& lookup = lookups_[slot];
+  if (needs_tcp(lookup)) return true;
+  bool cooling = tcp_.cooling(to);
+  if (lookup.use_tcp && !cooling) return true;
+  if (lookup.on_tcp) {  // loss brought it there
+    ++stats_.tcp.back_to_udp;
+    lookup.on_tcp = false;
+  }
+  lookup.use_tcp = false;
+  if (cooling || options_.tcp == Options::Tcp::disabled) return false;
+  bool skip = truncation_.skip_udp(to, lookup.type, tcp_.has_room(to), now_, rng_);
+  stats_.tcp.skipped_udp += skip;
+  return skip;
+}
+
+void Engine::send_udp(uint32_t slot, const Address& to) {
+  Lookup& lookup = lookups_[slot];
+  if (!lookup.has_port) udp_.acquire(slot, lookup);
+  lookup.has_port = true;
+  Query query = query_for(slot);
+  query.id = lookup.id;
+  lookup.advertised = query.edns.present ? query.edns.udp_size : 0;
+  lookup.sent_us = to_us(now_);
+  udp_.add(slot, lookup, to, query);
+  lookups_.to_udp_wait(slot, now_ + options_.interval);
+}
+
+Query Engine::query_for(uint32_t slot) {
+  const Lookup& lookup = lookups_[slot];
+  Query query;
+  query.recursion_desired = !options_.norecurse;
+  query.name = lookups_.name(slot).bytes();
+  query.type = lookup.type;
+  query.edns = edns_for(lookup);
+  return query;
+}
+
+size_t Engine::write_tcp_query(uint32_t slot, uint16_t id, bool first, MutableBytes out) {
+  Lookup& lookup = lookups_[slot];
+  Query query = query_for(slot);
+  query.id = id;
+  if (lookup.type == type::ixfr) query.serial = options_.ixfr_serial;
+  // tcp.md 11: some servers cap their replies over TCP by this size, too.
+  query.edns.udp_size = UINT16_MAX;
+  if (first && lookup.edns == EdnsLevel::full) query.edns.options = first_options_;
+  lookup.advertised = query.edns.present ? query.edns.udp_size : 0;
+  return encode_query(query, out);
+}
+
+// The next resolver to ask, as asked[0].
+const Address& Engine::choose(uint32_t slot) {
+  Lookup& lookup = lookups_[slot];
+  bool keep = !lookup.choose || (options_.sticky && lookup.asked_count > 0);
+  lookup.choose = false;
+  if (keep) return asked_address(slot);
+
+  AskedResolver next;
+  if (lookup.dedicated_used < lookup.dedicated_count) {
+    next.dedicated = 1;
+    next.index = lookup.dedicated_used++ & 0x7fffffff;
+  } else if (options_.predictable) {
+    next.index = (lookup.number + lookup.tries) % resolvers_.size() & 0x7fffffff;
+  } else {
+    std::array<uint32_t, 4> avoid;
+    size_t count = 0;
+    for (int i = 0; i < lookup.asked_count; ++i)
+      if (!lookup.asked[i].dedicated) avoid[count++] = lookup.asked[i].index;
+    next.index = resolvers_.choose(rng_, {avoid.data(), count}) & 0x7fffffff;
+  }
+  set_asked(lookup, next);
+  return address_of(slot, next);
+}
+
+// Another resolver than asked[0], one whose TCP is not known to be down. The search is bounded:
+// where most of a long list is down, a lookup ends rather than costs more than a query.
+bool Engine::choose_warm(uint32_t slot) {
+  constexpr uint32_t most_looks = 64;
+  Lookup& lookup = lookups_[slot];
+  if (options_.sticky) return false;
+  uint32_t start = rng_.below(resolvers_.size());
+  for (uint32_t look = 0; look < std::min(most_looks, resolvers_.size()); ++look) {
+    uint32_t index = (start + look) % resolvers_.size();
+    if (tcp_.cooling(resolvers_.address(index))) continue;
+    AskedResolver next;
+    next.index = index & 0x7fffffff;
+    set_asked(lookup, next);
+    return true;
+  }
+  return false;
+}
+
+// Asked again after all, it stays one entry, now the latest.
+void Engine::set_asked(Lookup& lookup, AskedResolver next) {
+  auto end = lookup.asked.begin() + lookup.asked_count;
+  auto place = std::find(lookup.asked.begin(), end, next);
+  if (place == end && lookup.asked_count < lookup.asked.size()) ++lookup.asked_count;
+  if (place == lookup.asked.end()) --place;
+  std::copy_backward(lookup.asked.begin(), place, place + 1);
+  lookup.asked[0] = next;
+}
+
+EdnsOptions Engine::edns_for(const Lookup& lookup) const {
+  EdnsOptions edns;
+  AskedResolver asked = lookup.asked[0];
+  bool plain = !options_.edns || lookup.edns == EdnsLevel::plain ||
+               (!asked.dedicated && resolvers_.plain(asked.index, now_));
+  if (plain) return edns;
+  edns.present = true;
+  edns.dnssec_ok = options_.dnssec_ok;
+  edns.udp_size = lookup.small ? std::min(small_size, options_.edns_size) : options_.edns_size;
+  if (lookup.edns == EdnsLevel::full) edns.options = edns_options_;
+  return edns;
+}
+
+}  // namespace ringdns
