@@ -148,11 +148,12 @@ void UringIo::dispatch() {
   while (ring_.take(finished)) {
     switch (finished.op()) {
       case Op::none:
-      case Op::probe: break;
+      case Op::probe:
+      case Op::cancel_datagram: break;
       case Op::datagram_receive: datagrams_.on_receive(finished); break;
       case Op::datagram_slot: datagrams_.on_slot(finished); break;
       case Op::datagram_send: datagrams_.on_send(finished); break;
-      case Op::cancel:
+      case Op::cancel_stream:
       case Op::read:
       case Op::read_poll:
       case Op::connect:

@@ -116,7 +116,8 @@ void Ring::cancel(Op op, uint32_t index, uint32_t generation) {
   Mark target{index, generation & 0xffffff, static_cast<uint8_t>(op)};
   io_uring_sqe* cancelling = entry();
   io_uring_prep_cancel64(cancelling, std::bit_cast<uint64_t>(target), 0);
-  hand_over(cancelling, Op::cancel, index, generation);
+  hand_over(cancelling, op >= Op::read ? Op::cancel_stream : Op::cancel_datagram, index,
+            generation);
 }
 
 void Ring::submit() {

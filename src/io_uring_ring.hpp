@@ -14,7 +14,8 @@ namespace ringdns {
 enum class Op : uint8_t {
   none,
   probe,
-  cancel,
+  cancel_datagram,
+  cancel_stream,     // index and generation: of the stream
   datagram_receive,  // index: socket; multishot
   datagram_slot,     // index: receive slot; single
   datagram_send,     // index: what was sent in this turn; generation: the turn
@@ -22,7 +23,7 @@ enum class Op : uint8_t {
   read_poll,         // the descriptor does not block: wait until it is readable
   connect,
   connect_poll,
-  receive,         // multishot
+  receive,           // multishot
   receive_single,
   receive_poll,
   write,             // from here on the sending side

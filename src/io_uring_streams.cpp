@@ -78,7 +78,7 @@ void RingStreams::on_finished(const Finished& finished) {
   }
   Stream& stream = streams_[index];
   Op op = finished.op();
-  if (op == Op::cancel) {
+  if (op == Op::cancel_stream) {
     // Being executed: what it waits for is made to end.
     if (finished.result == -EALREADY && stream.state == State::closing)
       shutdown(stream.fd.get(), SHUT_RDWR);
@@ -99,7 +99,8 @@ void RingStreams::on_finished(const Finished& finished) {
     case Op::receive_poll: return on_receive(index, finished);
     case Op::none:
     case Op::probe:
-    case Op::cancel:
+    case Op::cancel_datagram:
+    case Op::cancel_stream:
     case Op::datagram_receive:
     case Op::datagram_slot:
     case Op::datagram_send: break;
