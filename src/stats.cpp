@@ -6,8 +6,19 @@ namespace ringdns {
 
 std::string_view name(FailureReason reason) {
   static constexpr std::array<std::string_view, failure_reasons> names{
-      "TIMEOUT", "MAXRETRIES", "TRUNCATED", "UNREACHABLE", "INTERRUPTED"};
+      "TIMEOUT", "MAXRETRIES", "TRUNCATED", "UNREACHABLE", "INTERRUPTED", "INCOMPLETE"};
   return names[static_cast<size_t>(reason)];
+}
+
+uint64_t Histogram::percentile(double share) const {
+  uint64_t all = total(), below = 0;
+  if (all == 0) return 0;
+  uint64_t wanted = std::max<uint64_t>(1, static_cast<uint64_t>(share * static_cast<double>(all)));
+  for (size_t index = 0; index < size; ++index) {
+    below += counts[index];
+    if (below >= wanted) return upper_bound(index);
+  }
+  return upper_bound(size - 1);
 }
 
 // All of it is counters, so it is summed as such: none can be forgotten.

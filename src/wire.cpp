@@ -278,31 +278,48 @@ OwnerMatch match_owner(const Message& message, size_t offset) {
 
 // ---- Messages
 
-size_t encode_query(const Query& query, MutableBytes out) {
-  const EdnsOptions& edns = query.edns;
-  const size_t length = header_size + query.name.size() + 4 +
-                        (edns.present ? 1 + record_header + edns.options.size() : 0);
-  ensure(length <= out.size(), "encode_query: room for the query");
-  uint8_t* at = out.data();
-  store_u16(at, query.id);
-  store_u16(at + 2, query.recursion_desired ? 0x0100 : 0);
-  store_u16(at + 4, 1);
-  store_u16(at + 6, 0);
-  store_u16(at + 8, 0);
-  store_u16(at + 10, edns.present ? 1 : 0);
-  at = std::copy(query.name.begin(), query.name.end(), at + header_size);
-  store_u16(at, query.type);
-  store_u16(at + 2, query.rr_class);
-  if (!edns.present) return length;
+namespace {
+// RFC 1995 3: only the serial matters; the names are the root, the other fields 0.
+uint8_t* write_soa(uint8_t* at, uint16_t rr_class, uint32_t serial) {
+  constexpr uint16_t rdata_length = 1 + 1 + 5 * 4;
+  store_u16(at, 0xc000 | header_size);  // owner: the question's name
+  store_u16(at + 2, type::soa);
+  store_u16(at + 4, rr_class);
+  store_u32(at + 6, 0);
+  store_u16(at + 10, rdata_length);
+  std::fill_n(at + 12, rdata_length, uint8_t{0});
+  store_u32(at + 14, serial);
+  return at + 12 + rdata_length;
+}
 
-  at += 4;
+uint8_t* write_opt(uint8_t* at, const EdnsOptions& edns) {
   *at++ = 0;  // owner: the root (RFC 6891 6.1.2)
   store_u16(at, type::opt);
   store_u16(at + 2, edns.udp_size);
   store_u32(at + 4, edns.dnssec_ok ? 0x8000 : 0);
   store_u16(at + 8, static_cast<uint16_t>(edns.options.size()));
-  std::copy(edns.options.begin(), edns.options.end(), at + record_header);
-  return length;
+  return std::copy(edns.options.begin(), edns.options.end(), at + record_header);
+}
+}  // namespace
+
+size_t encode_query(const Query& query, MutableBytes out) {
+  ensure(query.name.size() <= max_name && query.edns.options.size() <= max_edns_options &&
+             out.size() >= max_query,
+         "encode_query: room for the query");
+  uint8_t* at = out.data();
+  store_u16(at, query.id);
+  store_u16(at + 2, query.recursion_desired ? 0x0100 : 0);
+  store_u16(at + 4, 1);
+  store_u16(at + 6, 0);
+  store_u16(at + 8, query.serial ? 1 : 0);
+  store_u16(at + 10, query.edns.present ? 1 : 0);
+  at = std::copy(query.name.begin(), query.name.end(), at + header_size);
+  store_u16(at, query.type);
+  store_u16(at + 2, query.rr_class);
+  at += 4;
+  if (query.serial) at = write_soa(at, query.rr_class, *query.serial);
+  if (query.edns.present) at = write_opt(at, query.edns);
+  return static_cast<size_t>(at - out.data());
 }
 
 bool question_matches(Bytes packet, Bytes name, uint16_t type, uint16_t rr_class) {

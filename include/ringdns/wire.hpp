@@ -81,7 +81,8 @@ struct Query {
 };
 
 // header, name, type and class, SOA, OPT, our options (RFC 5001, 7828, 7871)
-inline constexpr size_t max_query = header_size + max_name + 4 + 34 + 11 + 64;
+inline constexpr size_t max_edns_options = 64;
+inline constexpr size_t max_query = header_size + max_name + 4 + 34 + 11 + max_edns_options;
 // Writes the message; returns its length. out has at least max_query bytes.
 size_t encode_query(const Query& query, MutableBytes out);
 
