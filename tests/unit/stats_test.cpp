@@ -15,19 +15,43 @@ TEST_CASE("massdns's words for failures, and words of our own") {
 TEST_CASE("every counter adds up, the first, the last and those in arrays") {
   Stats sum, other;
   sum.lines = 1;
-  sum.output_bytes = 10;
+  sum.tcp.queries_per_connection.counts.back() = 10;
   sum.tries[255] = 100;
   other.lines = 2;
   other.failed[failure_reasons - 1] = 5;
   other.rcodes[23] = 7;
-  other.output_bytes = UINT64_C(1) << 40;
+  other.tcp.queries_per_connection.counts.back() = UINT64_C(1) << 40;
   other.tries[255] = 11;
   sum.add(other);
   CHECK(sum.lines == 3);
   CHECK(sum.failed_total() == 5);
   CHECK(sum.rcodes[23] == 7);
   CHECK(sum.tries[255] == 111);
-  CHECK(sum.output_bytes == (UINT64_C(1) << 40) + 10);
+  CHECK(sum.tcp.queries_per_connection.counts.back() == (UINT64_C(1) << 40) + 10);
   CHECK(sum.sent == 0);
   CHECK(other.lines == 2);
+}
+
+TEST_CASE("a histogram knows every value to an eighth") {
+  for (uint64_t value = 0; value < 8; ++value) CHECK(Histogram::index_of(value) == value);
+  for (uint64_t value = 1; value < UINT64_C(1) << 40; value = value * 5 / 4 + 1) {
+    size_t index = Histogram::index_of(value);
+    REQUIRE(index < Histogram::size);
+    CHECK(Histogram::upper_bound(index) >= value);
+    CHECK(Histogram::upper_bound(index) - value <= value / 8);
+    if (index > 0) CHECK(Histogram::upper_bound(index - 1) < value);
+  }
+}
+
+TEST_CASE("percentiles") {
+  Histogram none;
+  CHECK(none.percentile(0.5) == 0);
+  Histogram few;
+  for (uint64_t value = 1; value <= 7; ++value) few.add(value);
+  CHECK(few.percentile(0) == 1);
+  CHECK(few.percentile(0.5) == 3);
+  CHECK(few.percentile(1) == 7);
+  few.add(UINT64_MAX);  // beyond the last class
+  CHECK(few.total() == 8);
+  CHECK(few.percentile(1) == Histogram::upper_bound(Histogram::size - 1));
 }

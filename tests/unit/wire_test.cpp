@@ -180,6 +180,26 @@ TEST_CASE("a query, with and without EDNS") {
   CHECK(message.has_opt());
 }
 
+TEST_CASE("RFC 1995 3: an IXFR carries the serial that the asker has") {
+  std::array<uint8_t, max_query> out;
+  const std::string name = wire("zone.example");
+  Query query;
+  query.name = bytes_of(name);
+  query.type = type::ixfr;
+  query.serial = 0x01020304;
+  query.edns.present = true;
+  Message message;
+  REQUIRE(message.index(Bytes(out.data(), encode_query(query, out))));
+  REQUIRE(message.records().size() == 1);
+  const Record& soa = message.records()[0];
+  CHECK(soa.section == Section::authority);
+  CHECK(soa.type == type::soa);
+  CHECK(owner_is_question(message, soa.owner));
+  REQUIRE(soa.rdata_length == 22);
+  CHECK(load_u32(out.data() + soa.rdata + 2) == 0x01020304);
+  CHECK(message.has_opt());
+}
+
 TEST_CASE("the longest name and the most options fit a query") {
   std::array<uint8_t, max_query> out;
   const std::string name(max_name, 'x');
@@ -188,6 +208,7 @@ TEST_CASE("the longest name and the most options fit a query") {
   query.name = bytes_of(name);
   query.edns.present = true;
   query.edns.options = bytes_of(options);
+  query.serial = 1;
   CHECK(encode_query(query, out) == max_query);
 }
 

@@ -1,0 +1,153 @@
+#include <doctest/doctest.h>
+
+#include "ringdns/tcp.hpp"
+
+using namespace ringdns;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+const Instant start{std::chrono::hours(1000)};
+
+Address server(int number) {
+  return *Address::parse("127.0." + std::to_string(number / 256) + "." +
+                             std::to_string(number % 256), 53);
+}
+}  // namespace
+
+TEST_CASE("REQ 15: refused cools at once, silence the second time; 2 s doubling to 300 s") {
+  Rng rng({1});
+  TcpServers servers(rng, 4);
+  uint32_t index = servers.find_or_add(server(1));
+  CHECK_FALSE(servers.cooling(index, start));
+  servers.note_connect_failure(servers[index], false, start);
+  CHECK_FALSE(servers.cooling(index, start));
+  servers.note_connect_failure(servers[index], false, start);
+  CHECK(servers.cooling(index, start + milliseconds(1499)));
+  CHECK_FALSE(servers.cooling(index, start + milliseconds(2001)));
+
+  Instant now = start;
+  Duration before{};
+  for (int failure = 0; failure < 12; ++failure) {
+    servers.note_connect_failure(servers[index], true, now);
+    Duration pause = servers[index].cooling_until - now;
+    CHECK(pause >= std::min<Duration>(before, seconds(225)));
+    CHECK(pause <= seconds(300));
+    before = pause * 5 / 4;  // what doubles grows by more than jitter takes
+    now = servers[index].cooling_until;
+  }
+  servers.note_answer(servers[index], milliseconds(1));
+  servers.note_connect_failure(servers[index], true, now);
+  CHECK(servers[index].cooling_until - now <= seconds(2));
+}
+
+TEST_CASE("REQ 22: two deaths at one count make a limit; it is forgotten after 300 s") {
+  Rng rng({2});
+  TcpServers servers(rng, 4);
+  TcpServer& record = servers[servers.find_or_add(server(1))];
+  servers.note_death(record, 8, start);
+  CHECK(servers.answer_limit(record, start) == UINT32_MAX);
+  CHECK(record.depth == 1);
+  servers.note_death(record, 3, start);
+  servers.note_death(record, 8, start);
+  CHECK(servers.answer_limit(record, start) == UINT32_MAX);
+  servers.note_death(record, 8, start);
+  CHECK(servers.answer_limit(record, start) == 8);
+  CHECK(servers.connections_allowed(record, 1, start) == 1);
+  CHECK(servers.answer_limit(record, start + seconds(300)) == UINT32_MAX);
+}
+
+TEST_CASE("a one-shot server gets up to four connections") {
+  Rng rng({3});
+  TcpServers servers(rng, 4);
+  TcpServer& record = servers[servers.find_or_add(server(1))];
+  servers.note_death(record, 1, start);
+  servers.note_death(record, 1, start);
+  CHECK(servers.connections_allowed(record, 1, start) == 4);
+  CHECK(servers.connections_allowed(record, 6, start) == 6);
+}
+
+TEST_CASE("a few poison queries cool no server, hanging up on everybody does") {
+  Rng rng({4});
+  TcpServers servers(rng, 4);
+  uint32_t index = servers.find_or_add(server(1));
+  for (int round = 0; round < 20; ++round) {
+    for (int poison = 0; poison < 7; ++poison) servers.note_death(servers[index], 0, start);
+    CHECK_FALSE(servers.cooling(index, start));
+    servers.note_answer(servers[index], milliseconds(1));
+  }
+  for (int death = 0; death < 8; ++death) servers.note_death(servers[index], 0, start);
+  CHECK(servers.cooling(index, start));
+}
+
+TEST_CASE("the records are bounded; those that somebody waits for are kept") {
+  Rng rng({5});
+  TcpServers servers(rng, 8);
+  uint32_t busy = servers.find_or_add(server(1));
+  servers[busy].waiting = 1;
+  for (int number = 2; number < 1000; ++number) {
+    uint32_t index = servers.find_or_add(server(number));
+    CHECK(index < 8);
+    CHECK(index != busy);
+    CHECK(servers.find(server(number)) == index);
+  }
+  CHECK(servers.find(server(1)) == busy);
+  int known = 0;
+  for (int number = 1; number < 1000; ++number) known += servers.find(server(number)) != no_slot;
+  CHECK(known == 8);
+}
+
+TEST_CASE("REQ 6: where most answers are truncated UDP is skipped, but for one in 32") {
+  Rng rng({6});
+  TruncationMemory memory;
+  Address at = server(1);
+  auto skips = [&](bool open, Instant now) {
+    int count = 0;
+    for (int i = 0; i < 3200; ++i) count += memory.skip_udp(at, type::txt, open, now, rng);
+    return count;
+  };
+  for (int i = 0; i < 7; ++i) memory.sample(at, type::txt, true, start);
+  CHECK(skips(true, start) == 0);  // too few samples
+  memory.sample(at, type::txt, true, start);
+  int skipped = skips(false, start);
+  CHECK(skipped > 3000);
+  CHECK(skipped < 3200);
+  CHECK(skips(true, start + seconds(599)) > 3000);
+  CHECK(skips(true, start + seconds(600)) == 0);
+  int other_type = 0;
+  for (int i = 0; i < 100; ++i) other_type += memory.skip_udp(at, type::a, true, start, rng);
+  CHECK(other_type == 0);
+
+  // Between a quarter and 0.6 it pays only where a connection is open.
+  for (int i = 0; i < 6; ++i) memory.sample(at, type::txt, false, start);
+  CHECK(skips(false, start) == 0);
+  CHECK(skips(true, start) > 3000);
+  for (int i = 0; i < 10; ++i) memory.sample(at, type::txt, false, start);
+  CHECK(skips(true, start) == 0);
+}
+
+TEST_CASE("a window: ids are never in flight twice; a buried one waits for its reply") {
+  Rng rng({7});
+  Window window;
+  window.resize(4);
+  std::vector<uint16_t> ids;
+  for (uint32_t slot = 0; slot < 4; ++slot) ids.push_back(window.acquire(rng, slot));
+  CHECK(window.full());
+  for (uint32_t slot = 0; slot < 4; ++slot) CHECK(window.holder(ids[slot]) == slot);
+  CHECK(window.holder(static_cast<uint16_t>(ids[0] ^ 0x8000)) == Window::vacant);
+
+  window.bury(ids[2]);
+  CHECK(window.full());
+  CHECK(window.answerable() == 3);
+  CHECK(window.holder(ids[2]) == Window::tombstone);
+  std::vector<uint32_t> left;
+  window.release(ids[1]);
+  CHECK(window.holder(ids[1]) == Window::vacant);
+  uint16_t again = window.acquire(rng, 9);
+  CHECK(again % 4 == ids[1] % 4);
+  window.release(ids[2]);
+  CHECK(window.tombstones() == 0);
+  window.clear([&](uint32_t slot) { left.push_back(slot); });
+  CHECK(left.size() == 3);
+  CHECK(window.used() == 0);
+}
