@@ -27,6 +27,7 @@ void notice(const Options& options, const std::string& what) {
 // The descriptors of one process's run.
 struct Files {
   Fd input, output, error_log, standard_error, signals;
+  Fd stats;  // --stats; of the process that concludes the run
   Fd channel;  // in a worker, which has neither error log nor stderr: where its frames go
 };
 
@@ -68,8 +69,24 @@ struct Ending {
   bool worker_failed = false;
 };
 
+// Returns what went wrong.
+std::string write_stats(const Fd& file, const std::string& path, const RunFacts& facts) {
+  Buffer out;
+  append_stats_json(out, facts);
+  for (Bytes left = out.bytes(); !left.empty();) {
+    ssize_t written = write(file.get(), left.data(), left.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return "writing to " + path + " failed: " + std::strerror(errno);
+    left = left.subspan(static_cast<size_t>(written));
+  }
+  return {};
+}
+
 int conclude(const Options& options, const RunFacts& facts, const Ending& ending,
-             std::string_view io_name) {
+             std::string_view io_name, const Fd& stats) {
+  std::string stats_error;
+  if (stats.valid()) stats_error = write_stats(stats, options.stats_file, facts);
+  if (!stats_error.empty()) complain(stats_error);
   if (!options.quiet) {
     Buffer summary;
     append_summary(summary, facts, io_name);
@@ -93,7 +110,9 @@ int conclude(const Options& options, const RunFacts& facts, const Ending& ending
                  static_cast<size_t>(facts.next_line - 1), static_cast<size_t>(facts.next_line));
     return 128 + ending.signal;
   }
-  return ending.output_error || ending.input_error || ending.worker_failed ? exit_failure : 0;
+  bool failed = ending.output_error || ending.input_error || ending.worker_failed ||
+                !stats_error.empty();
+  return failed ? exit_failure : 0;
 }
 
 Udp::Families families_of(const std::vector<Address>& addresses, bool extended_input) {
@@ -173,7 +192,7 @@ int work(const Options& options, const std::vector<Address>& addresses, Files fi
     bool failed = ending.output_error || ending.input_error;
     return ending.signal ? 128 + ending.signal : failed ? exit_failure : 0;
   }
-  return conclude(options, engine.facts(), ending, io_name);
+  return conclude(options, engine.facts(), ending, io_name, files.stats);
 }
 
 struct Spawned {
@@ -258,7 +277,7 @@ int supervise(const Options& options, const std::vector<Address>& addresses, Fil
   std::string io_name = std::string(io.name()) + ", " + std::to_string(options.processes) +
                         " processes";
   made.io.reset();  // before the buffers that it may still be reading or writing
-  return conclude(options, supervisor.facts(), ending, io_name);
+  return conclude(options, supervisor.facts(), ending, io_name, files.stats);
 }
 
 int run(const Options& options) {
@@ -293,6 +312,9 @@ int run(const Options& options) {
     error = take(files.error_log, options.error_log == "-" ? open_standard_error()
                                                            : open_output(options.error_log));
   if (error.empty()) error = take(files.standard_error, open_standard_error());
+  if (error.empty() && !options.stats_file.empty())
+    error = take(files.stats, options.stats_file == "-" ? open_standard_error()
+                                                        : open_output(options.stats_file));
   if (error.empty()) error = take(files.signals, take_signals());
   if (!error.empty()) return complain(error);
 

@@ -184,6 +184,10 @@ class JsonStatus final : public SampledStatus {
   }
 };
 
+double milliseconds(const Histogram& latency, double share) {
+  return static_cast<double>(latency.percentile(share)) / 1000;
+}
+
 void append_rcodes(Buffer& out, const Stats& stats) {
   const char* separator = ": ";
   for (uint16_t code = 0; code < stats.rcodes.size(); ++code) {
@@ -207,6 +211,18 @@ void append_failures(Buffer& out, const Stats& stats) {
     print(out, " %zu", stats.failed[reason]);
     separator = ", ";
   }
+}
+
+void append_tcp_summary(Buffer& out, const Stats& stats) {
+  const TcpStats& tcp = stats.tcp;
+  if (tcp.entries == 0) return;
+  double each = tcp.ended ? static_cast<double>(tcp.replies) / static_cast<double>(tcp.ended) : 0;
+  print(out, "\ntcp       %zu names, %zu answered, %zu failed; %zu connections, %.1f answers each",
+        tcp.entries - tcp.back_to_udp, tcp.answers, tcp.failures, tcp.opened, each);
+  if (tcp.connect_failures) print(out, ", %zu not accepted", tcp.connect_failures);
+  print(out, "\nlatency   UDP %.1f ms median, %.1f ms p99; TCP %.1f ms, %.1f ms",
+        milliseconds(stats.udp_latency, 0.5), milliseconds(stats.udp_latency, 0.99),
+        milliseconds(tcp.latency, 0.5), milliseconds(tcp.latency, 0.99));
 }
 
 }  // namespace
@@ -233,6 +249,7 @@ void append_summary(Buffer& out, const RunFacts& facts, std::string_view io_name
   print(out, "\nqueries   %zu sent, %zu timed out, %zu truncated replies", stats.sent,
         stats.timeouts, stats.truncated);
   if (stats.unreachable) print(out, ", %zu unreachable", stats.unreachable);
+  append_tcp_summary(out, stats);
   uint64_t mismatched = stats.mismatched_id + stats.mismatched_name + stats.mismatched_source;
   if (mismatched || stats.unusable)
     print(out, "\nrejected  %zu late or mismatched replies, %zu that are none", mismatched,

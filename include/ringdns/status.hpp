@@ -32,4 +32,7 @@ std::unique_ptr<Status> make_status(const Options& options, bool terminal);
 // What became of every name: written once, at the end.
 void append_summary(Buffer& out, const RunFacts& facts, std::string_view io_name);
 
+// --stats: every counter, as one JSON object and a newline.
+void append_stats_json(Buffer& out, const RunFacts& facts);
+
 }  // namespace ringdns
