@@ -1,4 +1,4 @@
-// Level 3: replies as bytes: massdns's formats F, S, L, J and B.
+// Level 4: replies as bytes: massdns's formats F, S, L, J and B.
 #pragma once
 
 #include <memory>
