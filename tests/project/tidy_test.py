@@ -136,6 +136,7 @@ class Tidy(unittest.TestCase):
                    "src/README.md: does not name src/input.cpp")
         self.check({"src/README.md": table.replace("udp.cpp", "udp.cpp, tcp.cpp")},
                    "src/README.md: names src/tcp.cpp, which is not there")
+        self.check({"src/README.md": table.replace("io_epoll.cpp, io_sockets.hpp", "io_*")})
         self.check({"src/README.md": None}, "src/README.md: is missing: it explains the rooms")
 
 
