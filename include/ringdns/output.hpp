@@ -40,6 +40,7 @@ std::unique_ptr<Formatter> make_formatter(const OutputFormat& format);
 
 // rdata of one record in presentation form (RFC 1035 5.1), from the table of field layouts;
 // RFC 3597 `\# len hex` for types without a layout and for rdata that does not fit its layout.
-void append_rdata(Buffer& out, const Message& message, const Record& record);
+// False when that is because of a malformed name: read no further in the message.
+bool append_rdata(Buffer& out, const Message& message, const Record& record);
 
 }  // namespace ringdns
