@@ -1,4 +1,4 @@
-#include "ringdns/formats.hpp"
+#include "output_formats.hpp"
 
 namespace ringdns {
 

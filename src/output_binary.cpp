@@ -2,7 +2,7 @@
 // packets. scripts/dnsparse.py of massdns reads it.
 #include <cstddef>
 
-#include "ringdns/formats.hpp"
+#include "output_formats.hpp"
 
 namespace ringdns {
 

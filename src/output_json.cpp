@@ -1,6 +1,6 @@
 // massdns's JSON: one object a line. All of it is ASCII: names and rdata are escaped by the rules
 // of zone files (\DDD) before those of JSON apply.
-#include "ringdns/formats.hpp"
+#include "output_formats.hpp"
 #include "ringdns/rdata.hpp"
 #include "ringdns/text.hpp"
 

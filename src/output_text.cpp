@@ -1,5 +1,6 @@
 // massdns's text formats: F (full, like dig's), S (simple) and L (a list of names).
-#include "ringdns/formats.hpp"
+#include "output_formats.hpp"
+#include "ringdns/rdata.hpp"
 #include "ringdns/text.hpp"
 
 namespace ringdns {

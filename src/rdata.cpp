@@ -1,6 +1,5 @@
 #include "ringdns/rdata.hpp"
 
-#include "ringdns/output.hpp"
 #include "ringdns/text.hpp"
 
 namespace ringdns {

@@ -1,4 +1,4 @@
-// Level 1: the seam. Only its implementations talk to the kernel: io_uring.cpp, io_epoll.cpp, and
+// Level 2: the seam. Only its implementations talk to the kernel: io_uring.cpp, io_epoll.cpp, and
 // in the tests a simulated network with virtual time. One contract suite (tests/contract) runs on
 // all of them.
 //

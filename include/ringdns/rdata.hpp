@@ -1,4 +1,4 @@
-// Level 3: the fields that rdata is made of, and which type has which. A type's presentation form
+// Level 4: the fields that rdata is made of, and which type has which. A type's presentation form
 // is its row in the table of layouts: its fields, in order, with a space between.
 #pragma once
 
@@ -6,6 +6,11 @@
 #include "ringdns/wire.hpp"
 
 namespace ringdns {
+
+// rdata of one record in presentation form (RFC 1035 5.1), from the table of field layouts;
+// RFC 3597 `\# len hex` for types without a layout and for rdata that does not fit its layout.
+// False when that is because of a malformed name: read no further in the message.
+bool append_rdata(Buffer& out, const Message& message, const Record& record);
 
 // A cursor over one record's rdata. What is taken is there; what is not there is not taken.
 class Rdata {

@@ -1,4 +1,4 @@
-// Level 1: octets as text, straight into a buffer: what presentation forms are made of.
+// Level 2: octets as text, straight into a buffer: what presentation forms are made of.
 #pragma once
 
 #include "ringdns/address.hpp"

@@ -1,4 +1,4 @@
-// Level 2: DNS messages as bytes (RFC 1035 section 4): encode a question, view a header, index
+// Level 3: DNS messages as bytes (RFC 1035 section 4): encode a question, view a header, index
 // a message's records. Indexing uses bounded skips and follows no compression pointer; where a
 // name's content is wanted, c-ares expands it.
 #pragma once

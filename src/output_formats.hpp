@@ -1,4 +1,4 @@
-// Level 4: the formats one by one, and what they share.
+// The formats one by one, and what they share.
 #pragma once
 
 #include "ringdns/output.hpp"
