@@ -41,15 +41,15 @@ void close_with_reset(Fd& fd) {
   fd.reset();
 }
 
-// Whether the kernel keeps that end of a connection in TIME_WAIT.
-bool in_time_wait(const Address& local) {
+// Whether the kernel keeps our end of a connection in TIME_WAIT.
+bool in_time_wait(const Address& local, const Address& peer) {
   std::ifstream table("/proc/net/tcp");
   std::string line;
   while (std::getline(table, line)) {
-    unsigned port = 0, state = 0;
-    if (std::sscanf(line.c_str(), " %*d: %*8x:%x %*8x:%*x %x", &port, &state) == 2 &&
-        port == local.port() && state == 6)
-      return true;
+    unsigned port = 0, peer_port = 0, state = 0;
+    bool read =
+        std::sscanf(line.c_str(), " %*d: %*8x:%x %*8x:%x %x", &port, &peer_port, &state) == 3;
+    if (read && port == local.port() && peer_port == peer.port() && state == 6) return true;
   }
   return false;
 }
@@ -177,7 +177,7 @@ TEST_CASE("fin is orderly: the peer reads the end, and TIME_WAIT is ours") {
     driver.only(Event::closed, connection_token);
     CHECK(read_plain(connection.peer).result == 0);
     connection.peer.reset();
-    CHECK(driver.until([&] { return in_time_wait(connection.local); }));
+    CHECK(driver.until([&] { return in_time_wait(connection.local, local_of(listener)); }));
   }
 }
 
@@ -206,7 +206,7 @@ TEST_CASE("reset is what the peer gets") {
     driver.io().close_connection(connection.id, CloseKind::reset);
     driver.only(Event::closed, connection_token);
     CHECK(read_plain(connection.peer).result == -ECONNRESET);
-    CHECK(!in_time_wait(connection.local));
+    CHECK(!in_time_wait(connection.local, local_of(listener)));
   }
 }
 
