@@ -37,6 +37,11 @@ class Window {
     return entry.slot != vacant && entry.id == id ? entry.slot : vacant;
   }
   void release(uint16_t id);  // held, tombstone or not
+  // It was held, and its place was not given to another since.
+  bool answered(uint16_t id) const {
+    const Entry& entry = entries_[id & (entries_.size() - 1)];
+    return entry.slot == vacant && entry.used && entry.id == id;
+  }
   void bury(uint16_t id);     // its lookup leaves; the reply may still come
   // Empties it, handing over each slot that is still waited for.
   template <class F>
@@ -50,6 +55,7 @@ class Window {
   struct Entry {
     uint32_t slot = vacant;
     uint16_t id = 0;
+    bool used = false;
   };
   std::vector<Entry> entries_;
   std::vector<uint16_t> free_;
@@ -158,6 +164,7 @@ class Tcp {
   void rest(uint32_t index);
   void requeue(uint32_t index);
   void charge_waiters(uint32_t index);
+  void fail_server(uint32_t server, TcpFailure why);
   void close(uint32_t index, CloseKind kind);
   void release(uint32_t index);
   void on_received(uint32_t index, const Completion& completion, User& user);
