@@ -21,11 +21,12 @@ const Implementation epoll{"epoll", [](uint32_t n) { return make_io(IoChoice::ep
 // only where it is the call's first argument. False where the host allows no filters.
 bool deny(long call, int error, int first = -1) {
   uint32_t number = static_cast<uint32_t>(call), refuse = SECCOMP_RET_ERRNO;
+  uint8_t where_other = first < 0 ? 0 : 1;
   sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[0])),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(first), 0, first < 0 ? 0u : 1u),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(first), 0, where_other),
       BPF_STMT(BPF_RET | BPF_K, refuse | static_cast<uint32_t>(error)),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
@@ -52,8 +53,7 @@ TEST_CASE("epoll: a full send buffer is told for each datagram that did not leav
     Address to = local_of(peer);
     constexpr uint32_t each = 100;
     std::vector<std::string> texts;
-    for (uint32_t n = 0; n < each; ++n)
-      texts.push_back(std::to_string(n) + std::string(n % 9, 'x'));
+    for (uint32_t n = 0; n < each; ++n) texts.push_back(pattern(20 + n % 9, n));
     bool denied = false;
     std::thread thread([&] {
       denied = deny(SYS_sendmmsg, error, descriptor_of(full.local, SOCK_DGRAM));
