@@ -1,4 +1,5 @@
 #include "io_epoll.hpp"
+#include "io_uring.hpp"
 #include "support.hpp"
 
 namespace contract {
@@ -14,6 +15,29 @@ const std::vector<Implementation>& all() {
          return make_io_epoll(concurrency, EpollFeatures{false, false, false, false});
        }},
       {"io_uring", [](uint32_t concurrency) { return make_io_uring(concurrency); }},
+      // What kernels before 6.0 do without.
+      {"io_uring, single receives",
+       [](uint32_t concurrency) {
+         RingFeatures features;
+         features.deferred_task_work = features.multishot = features.send_to = false;
+         features.skip_success = features.registered_files = false;
+         return make_io_uring(concurrency, features);
+       }},
+      // Queues and buffers that run out all the time.
+      {"io_uring, tiny queues",
+       [](uint32_t) {
+         RingFeatures features;
+         features.receive_buffers = 4;
+         features.queue_entries = 32;
+         return make_io_uring(16, features);
+       }},
+      {"io_uring, no segmentation",
+       [](uint32_t concurrency) {
+         RingFeatures features;
+         features.segmentation = false;
+         features.deferred_task_work = false;
+         return make_io_uring(concurrency, features);
+       }},
   };
   return list;
 }
