@@ -15,28 +15,16 @@ const std::vector<Implementation>& all() {
          return make_io_epoll(concurrency, EpollFeatures{false, false, false, false});
        }},
       {"io_uring", [](uint32_t concurrency) { return make_io_uring(concurrency); }},
-      // What kernels before 6.0 do without.
-      {"io_uring, single receives",
+      {"io_uring without multishot",
+       [](uint32_t concurrency) { return make_io_uring(concurrency, {.multishot = false}); }},
+      {"io_uring of an old kernel",
        [](uint32_t concurrency) {
-         RingFeatures features;
-         features.deferred_task_work = features.multishot = features.send_to = false;
-         features.skip_success = features.registered_files = false;
-         return make_io_uring(concurrency, features);
+         RingFeatures least{false, false, false, false, false, false, 0, 0};
+         return make_io_uring(concurrency, least);
        }},
-      // Queues and buffers that run out all the time.
-      {"io_uring, tiny queues",
-       [](uint32_t) {
-         RingFeatures features;
-         features.receive_buffers = 4;
-         features.queue_entries = 32;
-         return make_io_uring(16, features);
-       }},
-      {"io_uring, no segmentation",
+      {"io_uring with next to no memory",
        [](uint32_t concurrency) {
-         RingFeatures features;
-         features.segmentation = false;
-         features.deferred_task_work = false;
-         return make_io_uring(concurrency, features);
+         return make_io_uring(concurrency, {.receive_buffers = 4, .queue_entries = 32});
        }},
   };
   return list;
