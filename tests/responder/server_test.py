@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -381,6 +382,20 @@ class Process(Server):
         (listener,) = report["listeners"]
         self.assertEqual(listener["address"], "%s:%d" % address)
         self.assertEqual((listener["udp_queries"], listener["udp_replies"]), (3, 3))
+
+    def test_every_plan_in_the_readme_is_understood(self):
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md")) as file:
+            text = file.read()
+        blocks = [line[4:] for line in text.splitlines() if line.startswith("    ")]
+        plans = [line for line in blocks if not line.startswith(("responder", "PATTERN"))
+                 and "SETTING" not in line]
+        catalogue = text.split("## The catalogue")[1].split("## The report")[0]
+        plans += [plan.replace("...", "* with-edns")
+                  for plan in re.findall(r"`((?:\*|tcp|\.\.\.) [^`]*)`", catalogue)]
+        self.assertGreater(len(plans), 40)
+        for plan in plans:
+            with self.subTest(plan):
+                self.stop(self.start(plan + "\n")[0])
 
     def test_only_loopback_and_good_plans_are_accepted(self):
         plan = os.path.join(self.dir, "plan")
