@@ -1,4 +1,4 @@
-// Level 5: wiring, processes, exit code.
+// Level 7: wiring, processes, exit code.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>

@@ -1,4 +1,4 @@
-// Level 0: an IPv4 or IPv6 transport address.
+// Level 1: an IPv4 or IPv6 transport address.
 #pragma once
 
 #include <arpa/inet.h>

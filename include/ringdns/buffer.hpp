@@ -1,4 +1,4 @@
-// Level 0: a growing run of output bytes. Keeps its storage when cleared.
+// Level 1: a growing run of output bytes. Keeps its storage when cleared.
 #pragma once
 
 #include <charconv>

@@ -1,4 +1,4 @@
-// Level 1: the registered numbers of DNS and their names, both directions, from tables.
+// Level 2: the registered numbers of DNS and their names, both directions, from tables.
 // Source: IANA "Domain Name System (DNS) Parameters". Unknown numbers survive as TYPEn, CLASSn
 // (RFC 3597) and RCODEn.
 #pragma once

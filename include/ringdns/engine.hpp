@@ -1,4 +1,4 @@
-// Level 4: policy. The engine takes questions from the feed, keeps `-s` lookups in flight, judges
+// Level 6: policy. The engine takes questions from the feed, keeps `-s` lookups in flight, judges
 // what comes back, and ends when every input line has its outcome.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Level 3: questions out of the input stream: reads ahead through the Io, takes lines apart, and
+// Level 4: questions out of the input stream: reads ahead through the Io, takes lines apart, and
 // reports the ones that cannot be asked.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Level 0: what a worker process sends up to the one that started it (--processes).
+// Level 1: what a worker process sends up to the one that started it (--processes).
 #pragma once
 
 #include <cstring>

@@ -1,4 +1,4 @@
-// Level 1: the seam. Only its implementations talk to the kernel: io_uring.cpp, io_epoll.cpp, and
+// Level 2: the seam. Only its implementations talk to the kernel: io_uring.cpp, io_epoll.cpp, and
 // in the tests a simulated network with virtual time. One contract suite (tests/contract) runs on
 // all of them.
 //
@@ -8,15 +8,17 @@
 // - read() and write() complete exactly once each. A datagram handed to send_datagrams()
 //   completes only if it failed (Event::send_failed). A datagram socket receives from open to
 //   close without being asked.
-// - A connection tells Event::connected exactly once. From a successful one on it receives without
-//   being asked, until a result of 0 (the peer's FIN) or an error. Event::closed comes exactly
-//   once, after close_connection(), as the connection's last completion; nothing else but the
-//   completion of a write still in flight comes between the two.
+// - A connection tells Event::connected exactly once, unless it is closed before. From a successful
+//   one on it receives without being asked, until a result of 0 (the peer's FIN) or an error; it
+//   may still write after a FIN. Event::closed comes exactly once, after close_connection(), as
+//   the connection's last completion; nothing else but the completion of a write still in flight
+//   comes between the two.
 // - Bytes handed to write(), and the memory handed to read(), belong to the Io until the
 //   operation completes. Bytes and addresses handed to send_datagrams(), and the options of
 //   connect(), are borrowed until the next wait() returns.
 // - Completion::bytes and Completion::from stay valid until the next wait().
 // - Time enters the program through Turn only, from a clock read once per turn.
+// - The process ignores SIGPIPE; a write that nobody will read completes with -EPIPE.
 #pragma once
 
 #include <memory>
@@ -107,12 +109,13 @@ class Io {
   };
   virtual OpenedSocket open_datagram_socket(const SocketOptions& options, Token token) = 0;
 
-  // Sends all of them, in order per socket and destination. Datagrams to one destination and of
-  // one length that stand together may leave as one GSO send.
+  // Sends all of them, in no particular order. Datagrams to one destination and of one length may
+  // leave as one GSO send.
   virtual void send_datagrams(std::span<const Datagram> batch) = 0;
 
   // Adopts any descriptor: file, pipe, terminal, socket, signalfd. At most one read and one write
-  // in flight on it. A regular file is read from and written at its current position.
+  // in flight on it. A regular file is read from and written at its current position. O_NONBLOCK
+  // is left as it is: stdin and stdout are shared with other processes.
   virtual StreamId open_stream(Fd fd) = 0;
   virtual void read(StreamId stream, MutableBytes into, Token token) = 0;
   virtual void write(StreamId stream, Bytes bytes, Token token) = 0;

@@ -1,4 +1,4 @@
-// Level 2: the central table. Slots are made once, at start, for `-s` lookups; nothing is
+// Level 4: the central table. Slots are made once, at start, for `-s` lookups; nothing is
 // allocated per query.
 #pragma once
 

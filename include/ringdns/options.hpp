@@ -1,4 +1,4 @@
-// Level 2: the command line, parsed once into a constant.
+// Level 3: the command line, parsed once into a constant.
 #pragma once
 
 #include <bitset>

@@ -1,4 +1,4 @@
-// Level 3: replies as bytes: massdns's formats F, S, L, J and B.
+// Level 5: replies as bytes: massdns's formats F, S, L, J and B.
 #pragma once
 
 #include <memory>
@@ -37,9 +37,5 @@ class Formatter {
 };
 
 std::unique_ptr<Formatter> make_formatter(const OutputFormat& format);
-
-// rdata of one record in presentation form (RFC 1035 5.1), from the table of field layouts;
-// RFC 3597 `\# len hex` for types without a layout and for rdata that does not fit its layout.
-void append_rdata(Buffer& out, const Message& message, const Record& record);
 
 }  // namespace ringdns

@@ -1,4 +1,4 @@
-// Level 3: what a verified reply means for its lookup. Pure, so that it is tested exhaustively.
+// Level 5: what a verified reply means for its lookup. Pure, so that it is tested exhaustively.
 #pragma once
 
 #include "ringdns/lookups.hpp"

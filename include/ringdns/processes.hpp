@@ -1,4 +1,4 @@
-// Level 4: --processes. The process that the user started deals the input's lines to workers in
+// Level 6: --processes. The process that the user started deals the input's lines to workers in
 // turn, merges what they write, whole records at a time, adds up their counts, and passes signals
 // on. Each worker is an engine of its own.
 #pragma once

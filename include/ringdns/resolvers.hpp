@@ -1,4 +1,4 @@
-// Level 2: the resolvers that the user named.
+// Level 3: the resolvers that the user named.
 #pragma once
 
 #include <string>

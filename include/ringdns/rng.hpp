@@ -1,4 +1,4 @@
-// Level 0: the one source of randomness. Query ids and source ports must be unpredictable
+// Level 1: the one source of randomness. Query ids and source ports must be unpredictable
 // (RFC 5452), and a run must be replayable from its seed, so this is the ChaCha stream cipher
 // (RFC 8439, 8 rounds) keyed by the seed: unpredictable without the seed, the same with it.
 #pragma once

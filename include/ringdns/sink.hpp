@@ -1,4 +1,4 @@
-// Level 3: an output stream with two buffers: one is being filled while the Io writes the other.
+// Level 4: an output stream with two buffers: one is being filled while the Io writes the other.
 // Whoever fills it appends whole lines or records between two calls of pump(), so only whole ones
 // are ever written. A worker process has several sinks that send frames down one channel sink.
 #pragma once

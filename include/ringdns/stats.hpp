@@ -1,4 +1,4 @@
-// Level 2: what is counted, and the words for how a lookup can fail.
+// Level 3: what is counted, and the words for how a lookup can fail.
 #pragma once
 
 #include <string_view>

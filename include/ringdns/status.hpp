@@ -1,4 +1,4 @@
-// Level 3: what a person, or a tool reading stderr, is told of a run.
+// Level 4: what a person, or a tool reading stderr, is told of a run.
 #pragma once
 
 #include "ringdns/buffer.hpp"

@@ -55,9 +55,9 @@ class TimerWheel {
 
   // The slot is on no list.
   void arm(uint32_t slot, Instant deadline) {
-    uint64_t tick = std::max(tick_after(deadline), current_ + 1);
-    ticks_[slot] = tick;
-    place(slot, tick);
+    uint64_t due = std::max(tick_after(deadline), current_ + 1);
+    ticks_[slot] = due;
+    place(slot, due);
     ++armed_;
   }
 

@@ -1,4 +1,4 @@
-// Level 3: how queries travel. UDP: source ports, query ids, batches, and the verification of
+// Level 5: how queries travel. UDP: source ports, query ids, batches, and the verification of
 // what comes back.
 #pragma once
 

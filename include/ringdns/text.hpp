@@ -1,0 +1,26 @@
+// Level 2: octets as text, straight into a buffer: what presentation forms are made of.
+#pragma once
+
+#include "ringdns/address.hpp"
+#include "ringdns/base.hpp"
+#include "ringdns/buffer.hpp"
+
+namespace ringdns {
+
+void append_ipv4(Buffer& out, const uint8_t* octets);  // 4
+void append_ipv6(Buffer& out, const uint8_t* octets);  // 16; as inet_ntop (RFC 5952)
+void append_endpoint(Buffer& out, const Address& address);  // Address::text()
+
+enum class HexCase : uint8_t { lower, upper };
+void append_hex(Buffer& out, Bytes bytes, HexCase letters = HexCase::upper);
+void append_base64(Buffer& out, Bytes bytes);     // RFC 4648 4, padded
+void append_base32hex(Buffer& out, Bytes bytes);  // RFC 4648 7, unpadded, upper case
+void append_padded(Buffer& out, uint32_t value, int digits);  // with leading zeros
+
+// Printable octets as they are, others as \DDD (RFC 1035 5.1), a backslash before each one that
+// is in `special`. Lossless where the backslash is special.
+void append_escaped(Buffer& out, Bytes bytes, std::string_view special);
+// A character-string in quotes.
+void append_quoted(Buffer& out, Bytes bytes);
+
+}  // namespace ringdns
