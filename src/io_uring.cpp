@@ -58,6 +58,9 @@ class UringIo final : public Io {
   OpenedConnection connect(const ConnectOptions& options, Token token) override {
     return streams_.connect(options, token);
   }
+  void set_receiving(StreamId connection, bool on) override {
+    streams_.set_receiving(connection, on);
+  }
   void close_connection(StreamId connection, CloseKind kind) override {
     streams_.close_connection(connection, kind);
   }

@@ -359,6 +359,7 @@ Instant Tcp::state_due(const Connection& connection) const {
     case ConnectionState::draining: break;
   }
   if (connection.window.answerable() == 0) return Instant::max();
+  if (connection.transfer && transfers_held_) return Instant::max();
   if (connection.answers == 0) return connection.heard + most_stall;
   // One slow name is not a stalled connection: where nobody waits behind it, the queries' own
   // deadlines decide.
@@ -391,6 +392,17 @@ void Tcp::obey_keepalive(uint16_t timeout) {
   // REQ 11: before the server does.
   constexpr Duration unit = std::chrono::milliseconds(100);
   connection.idle_time = std::max(timeout * unit - unit, unit / 2);
+}
+
+void Tcp::hold_transfers(bool on) {
+  transfers_held_ = on;
+  for (Connection& connection : connections_) {
+    bool open = connection.state == ConnectionState::active ||
+                connection.state == ConnectionState::draining;
+    if (!open || !connection.transfer) continue;
+    io_.set_receiving(connection.stream, !on);
+    connection.heard = now_;
+  }
 }
 
 void Tcp::close_all() {

@@ -114,6 +114,9 @@ class Tcp {
   bool roomy() const { return wanting_.empty() && in_use_ * 2 <= connections_.size(); }
   // edns-tcp-keepalive of the reply just told (RFC 7828), in units of 100 ms.
   void obey_keepalive(uint16_t timeout);
+  // Transfers stop receiving while nobody takes what they bring, or go on.
+  void hold_transfers(bool on);
+  bool transfers_held() const { return transfers_held_; }
   // Closes what is open: the run is over.
   void close_all();
 
@@ -210,6 +213,7 @@ class Tcp {
   std::vector<Loss> losses_;               // told to the user in advance(), never while parsing
   uint32_t in_use_ = 0;                    // connections that are not free
   uint32_t told_ = no_connection;          // whose reply is being told
+  bool transfers_held_ = false;
   size_t held_memory_ = 0;                 // octets in all reassembly buffers
   Instant no_descriptors_until_{};
 };
