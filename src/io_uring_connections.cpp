@@ -1,3 +1,4 @@
+#include <netinet/tcp.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -18,6 +19,14 @@ constexpr uint32_t most_buffers = 256;
 void discard_received(int fd) {
   for (int i = 0; i < 16; ++i)
     if (recv(fd, nullptr, size_t{1} << 20, MSG_DONTWAIT | MSG_TRUNC) <= 0) return;
+}
+
+// The kernel tells a reset to one call only. Where that was a write, which had some octets to
+// tell instead, the end of the stream looks like a FIN; but a FIN leaves our side open.
+bool was_reset(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_CLOSE;
 }
 
 }  // namespace
@@ -113,6 +122,7 @@ void RingStreams::on_receive(uint32_t index, const Finished& finished) {
   bool passing = result == -ENOBUFS || result == -EAGAIN || result == -EINTR;
   if (!finished.more() && (result > 0 || passing)) to_receive_.push_back(reference(index));
   if (passing || stream.deaf) return;
+  if (result == 0 && was_reset(stream.fd.get())) result = -ECONNRESET;
   stream.deaf = result <= 0;
   Bytes bytes;
   if (result > 0) bytes = {buffers_.at(buffer), static_cast<size_t>(result)};
