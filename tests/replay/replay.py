@@ -4,6 +4,7 @@
 
 import collections
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -156,11 +157,13 @@ class Client:
 
     def inspect(self, port):
         """While it lives: what it holds on to, now that it has nothing to do."""
-        until = time.monotonic() + 5
-        while True:
-            self.seen = look_at(self.process.pid, port)
+        known, until = set(), time.monotonic() + 5
+        for look in itertools.count(1):
+            self.seen = look_at(self.process.pid, port, known)
             clean = not self.seen.get("close_wait") and not self.seen.get("dead_sockets")
-            if clean or self.process.poll() is not None or time.monotonic() > until:
+            if clean or self.process.poll() is not None:
+                return
+            if look > 50 and time.monotonic() > until:
                 return
             time.sleep(0.02)
 
@@ -182,7 +185,9 @@ class Client:
         self.complaints = self.stderr.read()
 
 
-def look_at(pid, port):
+def look_at(pid, port, known):
+    """known: inodes of sockets that were listed once. The kernel's lists are not read in one
+    piece, so that a look may miss some of them; a socket that is dead is in none of them."""
     seen = {}
     with contextlib.suppress(OSError):
         with open(f"/proc/{pid}/status") as file:
@@ -193,14 +198,12 @@ def look_at(pid, port):
         with open(f"/proc/{pid}/stat") as file:
             ticks = file.read().rsplit(")", 1)[1].split()[11:13]
         seen["cpu"] = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
-        ours = socket_inodes(pid)
-        known, seen["close_wait"] = set(), 0
+        ours, seen["close_wait"] = socket_inodes(pid), 0
         for table in ("tcp", "tcp6", "udp", "udp6", "unix"):
             for words in rows(f"/proc/net/{table}"):
                 known.add(words[6 if table == "unix" else 9])
                 if table == "tcp" and words[3] == CLOSE_WAIT:
                     seen["close_wait"] += int(words[2].split(":")[1], 16) == port
-        # Those that were opened or closed while the tables were read are looked at again.
         seen["dead_sockets"] = len((ours & socket_inodes(pid)) - known)
     return seen
 

@@ -8,6 +8,7 @@ import concurrent.futures
 import glob
 import os
 import re
+import socket
 import sys
 import unittest
 
@@ -212,7 +213,6 @@ class Runner(unittest.TestCase):
                 self.assertIn(wanted, str(caught.exception))
 
     def test_close_wait_and_dead_sockets_are_seen(self):
-        import socket
         server = socket.create_server(("127.0.0.1", 0))
         port = server.getsockname()[1]
         client = socket.create_connection(("127.0.0.1", port))
@@ -232,7 +232,7 @@ class Runner(unittest.TestCase):
 
     @staticmethod
     def look(port):
-        seen = replay.look_at(os.getpid(), port)
+        seen = replay.look_at(os.getpid(), port, set())
         return seen["close_wait"], seen["dead_sockets"]
 
 
