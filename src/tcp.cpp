@@ -32,7 +32,7 @@ uint16_t Window::acquire(Rng& rng, uint32_t slot) {
   free_.pop_back();
   uint32_t mask = static_cast<uint32_t>(entries_.size() - 1);
   uint16_t id = static_cast<uint16_t>((rng.next() & ~mask) | place);
-  entries_[place] = {slot, id};
+  entries_[place] = {slot, id, true};
   return id;
 }
 
@@ -162,10 +162,14 @@ void Tcp::rest(uint32_t index) {
 // The progress rule.
 void Tcp::requeue(uint32_t index) {
   Connection& connection = connections_[index];
+  TcpServer& server = servers_[connection.server];
   bool answered = connection.answers > 0;
   bool stalled = now_ - connection.heard >= least_stall;
-  if (connection.window.answerable() > 0)
-    servers_.note_death(servers_[connection.server], connection.answers, now_);
+  if (connection.window.answerable() > 0) {
+    // One that takes queries and never answers is as good as one that cannot be reached.
+    if (stalled && !answered) fail_server(connection.server, TcpFailure::timeout);
+    else servers_.note_death(server, connection.answers, now_);
+  }
   connection.window.clear([&](uint32_t slot) {
     Lookup& lookup = lookups_[slot];
     tickets_[slot].place = Place::none;
@@ -183,14 +187,16 @@ void Tcp::requeue(uint32_t index) {
 void Tcp::charge_waiters(uint32_t index) {
   Connection& connection = connections_[index];
   ++stats_.connect_failures;
-  TcpServer& server = servers_[connection.server];
-  bool refused = connection.refused;
-  // Lookups that wait for another connection of this server's go on waiting for it.
-  if (server.connections == 1) {
-    servers_.note_connect_failure(server, refused, now_);
-    lose_waiters(connection.server, refused ? TcpFailure::refused : TcpFailure::timeout);
-  }
+  fail_server(connection.server,
+              connection.refused ? TcpFailure::refused : TcpFailure::timeout);
   close(index, CloseKind::fin);
+}
+
+// Lookups that wait for another connection of this server's go on waiting for it.
+void Tcp::fail_server(uint32_t server, TcpFailure why) {
+  if (servers_[server].connections > 1) return;
+  servers_.note_connect_failure(servers_[server], why == TcpFailure::refused, now_);
+  lose_waiters(server, why);
 }
 
 void Tcp::close(uint32_t index, CloseKind kind) {
@@ -263,6 +269,10 @@ bool Tcp::on_message(uint32_t index, Bytes message, User& user) {
   Connection& connection = connections_[index];
   Header header(message);
   uint32_t slot = connection.window.holder(header.id());
+  if (connection.window.answered(header.id())) {  // a duplicate harms nobody
+    ++stats_.late;
+    return true;
+  }
   if (!header.qr() || slot == Window::vacant) return stray(connection);
   if (slot == Window::tombstone) {
     ++stats_.late;
@@ -349,6 +359,7 @@ Instant Tcp::state_due(const Connection& connection) const {
     case ConnectionState::draining: break;
   }
   if (connection.window.answerable() == 0) return Instant::max();
+  if (connection.transfer && transfers_held_) return Instant::max();
   if (connection.answers == 0) return connection.heard + most_stall;
   // One slow name is not a stalled connection: where nobody waits behind it, the queries' own
   // deadlines decide.
@@ -381,6 +392,17 @@ void Tcp::obey_keepalive(uint16_t timeout) {
   // REQ 11: before the server does.
   constexpr Duration unit = std::chrono::milliseconds(100);
   connection.idle_time = std::max(timeout * unit - unit, unit / 2);
+}
+
+void Tcp::hold_transfers(bool on) {
+  transfers_held_ = on;
+  for (Connection& connection : connections_) {
+    bool open = connection.state == ConnectionState::active ||
+                connection.state == ConnectionState::draining;
+    if (!open || !connection.transfer) continue;
+    io_.set_receiving(connection.stream, !on);
+    connection.heard = now_;
+  }
 }
 
 void Tcp::close_all() {

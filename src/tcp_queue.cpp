@@ -46,8 +46,10 @@ void Tcp::complete(uint32_t slot) {
   Ticket& ticket = tickets_[slot];
   ensure(ticket.place == Place::out, "what completes was asked");
   ticket.place = Place::none;
-  connections_[ticket.connection].window.release(ticket.id);
-  connections_[ticket.connection].transfer = false;
+  Connection& connection = connections_[ticket.connection];
+  connection.window.release(ticket.id);
+  if (std::exchange(connection.transfer, false) && transfers_held_)
+    io_.set_receiving(connection.stream, true);
 }
 
 void Tcp::withdraw(uint32_t slot) {
@@ -195,6 +197,7 @@ void Tcp::transmit(uint32_t index, User& user) {
   }
   if (connection.out.empty()) return;
   connection.writing = true;
+  if (connection.transfer && transfers_held_) io_.set_receiving(connection.stream, false);
   io_.write(connection.stream, connection.out.bytes(), {index, connection.generation, token_kind_});
   // Others wait for a slot, and this one had its share; or the server would close anyway.
   uint32_t share = wanting_.empty() ? most_queries : options_.tcp_pipeline;

@@ -130,6 +130,9 @@ class Io {
     int error = 0;  // errno, where id is not valid: no socket was to be had
   };
   virtual OpenedConnection connect(const ConnectOptions& options, Token token) = 0;
+  // A connection that was connected: stops its receiving, or starts it again, so that TCP itself
+  // holds up a peer that sends more than can be taken. What had arrived may still be told.
+  virtual void set_receiving(StreamId connection, bool on) = 0;
   // In any state, once. A write in flight completes, with -ECANCELED or what became of it.
   virtual void close_connection(StreamId connection, CloseKind kind) = 0;
 

@@ -1,4 +1,4 @@
-// Level 3: lookups over TCP (RFC 7766): a bounded table of reused, pipelined connections. What
+// Level 5: lookups over TCP (RFC 7766): a bounded table of reused, pipelined connections. What
 // each event does to a connection is tcp_machine.hpp's table; what is learned of a server is
 // tcp_servers.hpp's. Requirement numbers are tcp.md's.
 #pragma once
@@ -37,6 +37,11 @@ class Window {
     return entry.slot != vacant && entry.id == id ? entry.slot : vacant;
   }
   void release(uint16_t id);  // held, tombstone or not
+  // It was held, and its place was not given to another since.
+  bool answered(uint16_t id) const {
+    const Entry& entry = entries_[id & (entries_.size() - 1)];
+    return entry.slot == vacant && entry.used && entry.id == id;
+  }
   void bury(uint16_t id);     // its lookup leaves; the reply may still come
   // Empties it, handing over each slot that is still waited for.
   template <class F>
@@ -50,6 +55,7 @@ class Window {
   struct Entry {
     uint32_t slot = vacant;
     uint16_t id = 0;
+    bool used = false;
   };
   std::vector<Entry> entries_;
   std::vector<uint16_t> free_;
@@ -108,6 +114,9 @@ class Tcp {
   bool roomy() const { return wanting_.empty() && in_use_ * 2 <= connections_.size(); }
   // edns-tcp-keepalive of the reply just told (RFC 7828), in units of 100 ms.
   void obey_keepalive(uint16_t timeout);
+  // Transfers stop receiving while nobody takes what they bring, or go on.
+  void hold_transfers(bool on);
+  bool transfers_held() const { return transfers_held_; }
   // Closes what is open: the run is over.
   void close_all();
 
@@ -158,6 +167,7 @@ class Tcp {
   void rest(uint32_t index);
   void requeue(uint32_t index);
   void charge_waiters(uint32_t index);
+  void fail_server(uint32_t server, TcpFailure why);
   void close(uint32_t index, CloseKind kind);
   void release(uint32_t index);
   void on_received(uint32_t index, const Completion& completion, User& user);
@@ -207,6 +217,7 @@ class Tcp {
   std::vector<Loss> losses_;               // told to the user in advance(), never while parsing
   uint32_t in_use_ = 0;                    // connections that are not free
   uint32_t told_ = no_connection;          // whose reply is being told
+  bool transfers_held_ = false;
   size_t held_memory_ = 0;                 // octets in all reassembly buffers
   Instant no_descriptors_until_{};
 };

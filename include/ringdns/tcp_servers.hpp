@@ -1,4 +1,4 @@
-// Level 3: what is known of each server's TCP: who waits for it, and what was learned of it
+// Level 4: what is known of each server's TCP: who waits for it, and what was learned of it
 // (tcp.md "Connections" 13 to 18, 22, and "Skipping UDP").
 #pragma once
 
@@ -30,7 +30,7 @@ struct TcpServer {
   uint16_t depth = 2;          // queries in flight that it has shown to bear
   uint16_t answer_limit = 0;   // it closes after so many answers; 0: not known to
   uint16_t last_death = 0;     // answers of the latest connection that died with queries out
-  uint8_t timeouts = 0;        // connects without an answer from the network, in a row
+  uint8_t timeouts = 0;        // connections that met silence only, in a row
   uint8_t barren = 0;          // connections that died without any answer, in a row
   uint8_t cooldowns = 0;       // in a row; doubles the next one
   Instant cooling_until{};
@@ -55,8 +55,8 @@ class TcpServers {
 
   // An answer came: it is well. Depth doubles when a clean window went by (the caller counts).
   void note_answer(TcpServer& server, Duration round_trip);
-  // REQ 15: refused: true where the server's host said so, which is definite; a connect without
-  // any answer may be one lost segment, and has a second chance.
+  // REQ 15: refused: true where the server's host said so, which is definite; a connection that
+  // met silence only, to its SYN or its queries, has a second chance.
   void note_connect_failure(TcpServer& server, bool refused, Instant now);
   // A connection died, with queries out, after so many answers (progress rule).
   void note_death(TcpServer& server, uint32_t answers, Instant now);

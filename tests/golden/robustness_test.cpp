@@ -175,14 +175,13 @@ TEST_CASE("300,000 damaged packets: no crash, and every output keeps its form") 
 
 TEST_CASE("a message of pointers that c-ares must refuse costs one refusal, not thousands") {
   // Labels that fill the message, run through fifty times over, at every owner: with c-ares 1.18
-  // a reading of all of them takes minutes.
+  // a reading of all of them takes seconds.
   std::string packet = Packet{"www.example"}.bytes();
   std::string labels;
   while (labels.size() < 16'000) labels += "\1x";
-  labels += "\xc0\x1d"s;  // back to the first of them
+  const size_t start = packet.size() + 11;
+  labels += u16(static_cast<unsigned>(0xc000 | start));
   packet += record("\0"s, 65280, labels);
-  const size_t start = 29 + 11;
-  packet[start] = '\1';
   int count = 1;
   for (; packet.size() < 65'000; ++count)
     packet += record(u16(static_cast<unsigned>(0xc000 | start)), 1, "abcd");

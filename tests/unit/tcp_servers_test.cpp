@@ -141,8 +141,10 @@ TEST_CASE("a window: ids are never in flight twice; a buried one waits for its r
   CHECK(window.answerable() == 3);
   CHECK(window.holder(ids[2]) == Window::tombstone);
   std::vector<uint32_t> left;
+  CHECK_FALSE(window.answered(ids[1]));
   window.release(ids[1]);
   CHECK(window.holder(ids[1]) == Window::vacant);
+  CHECK(window.answered(ids[1]));
   uint16_t again = window.acquire(rng, 9);
   CHECK(again % 4 == ids[1] % 4);
   window.release(ids[2]);
