@@ -198,7 +198,8 @@ def _parse_outcome(text):
 
 
 def _parse_connections(text):
-    match = re.fullmatch(r"(?:to servers? (\d+)(?:-(\d+))?:? )?(none|\S+?)(?:, ended by (.+))?", text)
+    match = re.fullmatch(r"(?:to servers? (\d+)(?:-(\d+))?:? )?(none|\S+?)(?:, ended by (.+))?",
+                         text)
     if not match:
         raise Bad("expected 'connections [to server K] none|N[, ended by our FIN N, ...]'")
     first, last, accepted, ends = match.groups()
