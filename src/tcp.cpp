@@ -313,15 +313,15 @@ void Tcp::count_answer(Connection& connection, uint32_t slot) {
 // After anything that may have changed what the connection owes or may be given.
 void Tcp::settle(uint32_t index) {
   Connection& connection = connections_[index];
-  bool open = connection.state == ConnectionState::active ||
-              connection.state == ConnectionState::draining;
+  bool idle = connection.state == ConnectionState::idle;
+  bool draining = connection.state == ConnectionState::draining;
+  bool open = connection.state == ConnectionState::active || draining || idle;
   if (!open || connection.writing || index == told_) return;
   const TcpServer& server = servers_[connection.server];
-  bool draining = connection.state == ConnectionState::draining;
+  if (idle) return server.waiting ? mark_due(connection.server) : void();
   if (server.waiting && !draining) {
     if (room(connection) > 0) return mark_due(connection.server);
-    // Its window is full of queries that it never answered.
-    if (connection.window.answerable() == 0) {
+    if (spent(connection)) {
       ++stats_.stalled;
       return handle(index, ConnectionEvent::timer);
     }

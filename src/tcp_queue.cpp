@@ -135,6 +135,12 @@ void Tcp::serve(uint32_t server, User& user) {
   for (uint16_t index = servers_[server].first_connection; index != no_connection; index = next) {
     Connection& connection = connections_[index];
     next = connection.next_of_server;
+    // It came to rest so when nobody waited; who waits now would do so until its idle time is over.
+    if (connection.state == ConnectionState::idle && spent(connection)) {
+      ++stats_.stalled;
+      handle(index, ConnectionEvent::timer);
+      continue;
+    }
     bool open = connection.state == ConnectionState::active ||
                 connection.state == ConnectionState::idle;
     bool write = open && !connection.writing && room(connection) > 0 &&

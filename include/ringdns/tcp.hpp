@@ -179,6 +179,10 @@ class Tcp {
   void arm(uint32_t index);
   Instant state_due(const Connection& connection) const;
   uint32_t room(const Connection& connection) const;
+  // Full of queries that it never answered, and whose lookups have left.
+  bool spent(const Connection& connection) const {
+    return connection.window.answerable() == 0 && room(connection) == 0;
+  }
 
   // Queues: tcp_queue.cpp
   void tell_losses(User& user);
