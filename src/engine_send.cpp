@@ -16,34 +16,45 @@ void Engine::take_input() {
 void Engine::start(const Question& question) {
   uint64_t number = next_number_++;
   ++stats_.lookups;
+  take_dedicated(question.resolvers);
   bool transfer = question.type == type::axfr || question.type == type::ixfr;
-  if (question.resolvers.empty() && !transfer) {
-    uint32_t twin = lookups_.find(question.name, question.type);
-    if (twin != Lookups::none && lookups_[twin].dedicated_count == 0) {
-      ++stats_.duplicates;
-      ++stats_.tries[lookups_[twin].tries];
-      ++lookups_[twin].copies;
-      return;
-    }
+  uint32_t twin = transfer ? Lookups::none
+                           : lookups_.find(question.name, question.type, [this](uint32_t slot) {
+                               return same_dedicated(slot);
+                             });
+  if (twin != Lookups::none) {
+    ++stats_.duplicates;
+    ++stats_.tries[lookups_[twin].tries];
+    ++lookups_[twin].copies;
+    return;
   }
   uint32_t slot = lookups_.start(question.name, question.type, number);
   Lookup& lookup = lookups_[slot];
   lookup.transfer = transfer;
   lookup.use_tcp = needs_tcp(lookup);
   ++stats_.tries[0];
-  if (!question.resolvers.empty()) take_dedicated(slot, question.resolvers);
+  lookup.dedicated_count = dedicated_count_;
+  if (dedicated_count_)
+    std::copy_n(dedicated_.begin(), dedicated_count_, lookups_.dedicated(slot).begin());
 }
 
-void Engine::take_dedicated(uint32_t slot, std::string_view words) {
-  Lookup& lookup = lookups_[slot];
+// The usable resolvers among the words behind a name.
+void Engine::take_dedicated(std::string_view words) {
+  dedicated_count_ = 0;
   for (Fields fields = split(words); !fields.first.empty(); fields = split(fields.rest)) {
     auto address = Address::parse(fields.first, 53);
-    bool kept = address && udp_.can_reach(*address) && lookup.dedicated_count < max_dedicated;
-    if (kept)
-      lookups_.dedicated(slot)[lookup.dedicated_count++] = *address;
+    if (address && udp_.can_reach(*address) && dedicated_count_ < max_dedicated)
+      dedicated_[dedicated_count_++] = *address;
     else
       ++stats_.unusable_dedicated;
   }
+}
+
+bool Engine::same_dedicated(uint32_t slot) const {
+  if (lookups_.at(slot).dedicated_count != dedicated_count_) return false;
+  return dedicated_count_ == 0 ||
+         std::equal(dedicated_.begin(), dedicated_.begin() + dedicated_count_,
+                    lookups_.dedicated(slot).begin());
 }
 
 void Engine::send() {
@@ -77,9 +88,20 @@ bool Engine::wants_tcp(uint32_t slot, const Address& to) {
   }
   lookup.use_tcp = false;
   if (cooling || options_.tcp == Options::Tcp::disabled) return false;
+  if (options_.extended_input && asked_by_another(slot, to)) return true;
   bool skip = truncation_.skip_udp(to, lookup.type, tcp_.has_room(to), now_, rng_);
   stats_.tcp.skipped_udp += skip;
   return skip;
+}
+
+// tcp.md 25: a second question like one that is out invites guesses at either. Lines with
+// resolvers of their own can bring that about; other duplicates are one lookup.
+bool Engine::asked_by_another(uint32_t slot, const Address& to) const {
+  auto out_to_same = [&](uint32_t other) {
+    return other != slot && lookups_.at(other).state == LookupState::udp_wait &&
+           asked_address(other) == to;
+  };
+  return lookups_.find(lookups_.name(slot), lookups_.at(slot).type, out_to_same) != Lookups::none;
 }
 
 void Engine::send_udp(uint32_t slot, const Address& to) {

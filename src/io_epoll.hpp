@@ -14,7 +14,6 @@ struct EpollFeatures {
   bool gro = true;           // UDP_GRO, 5.0
   bool precise_wait = true;  // epoll_pwait2, 5.11
   bool nowait = true;        // RWF_NOWAIT on pipes, 6.4
-  bool reopen = true;        // /proc, and the right to open a terminal anew
 };
 IoResult make_io_epoll(uint32_t concurrency, const EpollFeatures& features);
 

@@ -27,6 +27,7 @@ bool poll_now(int fd, short events) {
 ssize_t result_of(ssize_t returned) { return returned < 0 ? -errno : returned; }
 
 // The terminal opened anew: an open file that nobody shares, and O_NONBLOCK on it is ours to set.
+// Without the right to (after su) a terminal that the user has stopped may make a write wait.
 Fd reopen(int fd) {
   char path[32];
   std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
@@ -77,7 +78,7 @@ StreamId EpollStreams::open(Fd fd) {
     stream.access = Access::socket;
   else
     stream.access = features_.nowait ? Access::nowait : Access::readiness;
-  if (features_.reopen && known && S_ISCHR(facts.st_mode) && isatty(fd.get())) {
+  if (known && S_ISCHR(facts.st_mode) && isatty(fd.get())) {
     if (Fd own = reopen(fd.get()); own.valid()) {
       fd = std::move(own);
       stream.access = Access::own;

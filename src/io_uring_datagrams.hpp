@@ -56,6 +56,7 @@ class RingDatagrams {
     uint32_t first;  // in datagrams_
     uint16_t count;
     uint8_t again = 0;
+    bool of_run = false;  // of one that could not be sent as such
   };
   // What SENDMSG reads until it is submitted.
   struct Frame {

@@ -41,7 +41,7 @@ void RingDatagrams::send(std::span<const Datagram> batch) {
   if (features_.segmentation && batch.size() > 1) group(added);
   for (size_t at = 0; at < added.size();) {
     uint16_t count = run_length(added.subspan(at));
-    sent_.push_back({static_cast<uint32_t>(start + at), count});
+    sent_.push_back({static_cast<uint32_t>(start + at), count, 0, false});
     hand_over(static_cast<uint32_t>(sent_.size() - 1));
     at += count;
   }
@@ -143,12 +143,14 @@ void RingDatagrams::on_send(const Finished& finished) {
       return to_send_again_.push_back(index);
     }
   }
+  // The destination was the reason, not that it was a run.
+  if (sent.of_run && error == EINVAL) sockets_[socket].segmentation = true;
   if (sent.count == 1 || back_pressure(error)) return fail(sent, error);
   // A path that cannot cut runs: no checksum offload (EIO), a transform on the way (EINVAL).
   if (error == EIO || error == EINVAL) sockets_[socket].segmentation = false;
   for (uint32_t i = 0; i < sent.count; ++i) {
     to_send_again_.push_back(static_cast<uint32_t>(sent_.size()));
-    sent_.push_back({sent.first + i, 1});
+    sent_.push_back({sent.first + i, 1, 0, true});
   }
 }
 

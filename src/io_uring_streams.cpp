@@ -51,6 +51,11 @@ void RingStreams::hand_over(io_uring_sqe* entry, Op op, uint32_t index) {
   ring_.hand_over(entry, op, index, stream.generation);
 }
 
+// A terminal blocks the caller for as long as it is stopped, whatever it is told (6.18).
+void RingStreams::leave_to_worker(io_uring_sqe* entry, const Stream& stream) {
+  if (stream.terminal) entry->flags |= IOSQE_ASYNC;
+}
+
 void RingStreams::poll(Op op, uint32_t index, uint32_t events) {
   io_uring_sqe* entry = ring_.entry();
   io_uring_prep_poll_add(entry, streams_[index].fd.get(), events);
@@ -124,6 +129,7 @@ void RingStreams::cancel_operations(uint32_t index) {
 
 StreamId RingStreams::open_stream(Fd fd) {
   uint32_t index = acquire();
+  streams_[index].terminal = isatty(fd.get());
   streams_[index].fd = std::move(fd);
   streams_[index].state = State::stream;
   return {index};
@@ -150,6 +156,7 @@ void RingStreams::go_on_reading(uint32_t index) {
   io_uring_prep_read(entry, stream.fd.get(), stream.in.bytes,
                      static_cast<unsigned>(std::min(stream.in.size, most_at_once)),
                      current_position);
+  leave_to_worker(entry, stream);
   hand_over(entry, Op::read, index);
 }
 
@@ -179,6 +186,7 @@ void RingStreams::go_on_writing(uint32_t index) {
   else
     io_uring_prep_write(entry, stream.fd.get(), start, static_cast<unsigned>(length),
                         current_position);
+  leave_to_worker(entry, stream);
   hand_over(entry, Op::write, index);
 }
 

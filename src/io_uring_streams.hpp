@@ -51,6 +51,7 @@ class RingStreams {
     Op sending = Op::none;
     bool deaf = false;  // the peer's FIN or an error has been told
     bool writing = false;
+    bool terminal = false;
     uint16_t buffer = 0;  // of a single receive
     CloseKind close_kind = CloseKind::fin;
     Transfer in, out;
@@ -67,6 +68,7 @@ class RingStreams {
   Reference reference(uint32_t index) const { return {index, streams_[index].generation}; }
   bool current(Reference reference) const;
   void hand_over(io_uring_sqe* entry, Op op, uint32_t index);
+  static void leave_to_worker(io_uring_sqe* entry, const Stream& stream);
   void poll(Op op, uint32_t index, uint32_t events);
   void tell(Event event, Token token, int32_t result, Bytes bytes = {});
 

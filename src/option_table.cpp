@@ -1,3 +1,5 @@
+#include "ringdns/options.hpp"
+
 #include "option_table.hpp"
 
 #include <algorithm>

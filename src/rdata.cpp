@@ -102,16 +102,24 @@ constexpr Layout layouts[] = {
 constexpr uint8_t no_layout = UINT8_MAX;
 static_assert(std::size(layouts) < no_layout);
 
-// Where each type's row is; the last two stand for the types from 32768 on.
+// The types that have layouts stand in two runs, from 0 and from 32768.
+constexpr size_t first_run = 265, second_start = 32768, second_run = 2;
+
+constexpr size_t index_of(size_t type) {
+  if (type < first_run) return type;
+  const bool second = type >= second_start && type < second_start + second_run;
+  return second ? type - second_start + first_run : first_run + second_run;
+}
+
+// Where each type's row is; at the end, that of all others.
 constexpr auto rows = [] {
-  std::array<uint8_t, 267> table{};
+  std::array<uint8_t, first_run + second_run + 1> table{};
   table.fill(no_layout);
-  for (size_t row = 0; row < std::size(layouts); ++row) {
-    const uint16_t type = layouts[row].type;
-    table[type < 32768 ? type : type - 32768 + 265] = static_cast<uint8_t>(row);
-  }
+  for (size_t row = 0; row < std::size(layouts); ++row)
+    table[index_of(layouts[row].type)] = static_cast<uint8_t>(row);
   return table;
 }();
+static_assert(rows.back() == no_layout);
 
 void append_unknown(Buffer& out, const Message& message, const Record& record) {
   out.append("\\# ");
@@ -138,9 +146,9 @@ bool append_fields(Buffer& out, const Layout& layout, Rdata& rdata) {
 }  // namespace
 
 const Layout* find_layout(uint16_t type, uint16_t rr_class) {
-  const size_t index = type < 265 ? type : type - 32768u + 265;  // wraps far beyond the table
-  if (index >= rows.size() || rows[index] == no_layout) return nullptr;
-  const Layout& layout = layouts[rows[index]];
+  const uint8_t row = rows[index_of(type)];
+  if (row == no_layout) return nullptr;
+  const Layout& layout = layouts[row];
   return layout.internet_only && rr_class != rr_class::internet ? nullptr : &layout;
 }
 

@@ -1,4 +1,4 @@
-// Level 3: the options of OPT records (RFC 6891 6.1.2): ours, and what we read of a server's.
+// Level 4: the options of OPT records (RFC 6891 6.1.2): ours, and what we read of a server's.
 #pragma once
 
 #include <optional>

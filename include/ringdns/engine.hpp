@@ -96,10 +96,12 @@ class Engine final : private Tcp::User {
   // What goes out: engine_send.cpp
   void take_input();
   void start(const Question& question);
-  void take_dedicated(uint32_t slot, std::string_view words);
+  void take_dedicated(std::string_view words);
+  bool same_dedicated(uint32_t slot) const;
   void send();
   void send_udp(uint32_t slot, const Address& to);
   bool wants_tcp(uint32_t slot, const Address& to);
+  bool asked_by_another(uint32_t slot, const Address& to) const;
   const Address& choose(uint32_t slot);
   bool choose_warm(uint32_t slot);
   void set_asked(Lookup& lookup, AskedResolver next);
@@ -135,6 +137,8 @@ class Engine final : private Tcp::User {
   uint64_t input_size_;
   Bytes edns_options_;
 
+  DedicatedResolvers dedicated_;  // of the question being started
+  uint8_t dedicated_count_ = 0;
   std::vector<uint8_t> first_options_;  // those, for a connection's first query
   TruncationMemory truncation_;
   std::unordered_map<uint32_t, TransferProgress> transfers_;  // by slot; few at a time

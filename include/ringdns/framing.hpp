@@ -1,4 +1,4 @@
-// Level 1: DNS messages out of a TCP stream: two octets of length before each (RFC 1035 4.2.2),
+// Level 2: DNS messages out of a TCP stream: two octets of length before each (RFC 1035 4.2.2),
 // in whatever pieces the octets come.
 #pragma once
 

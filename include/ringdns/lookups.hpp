@@ -98,15 +98,21 @@ class Lookups {
   uint32_t waiting_for_udp() const { return waiting_for_udp_; }
   bool has_free() const { return !lists_.empty(free_list); }
 
-  // The slot in flight with exactly this name (its octets, case included) and type, or none.
-  uint32_t find(const WireName& name, uint16_t type) const {
+  // A slot in flight with exactly this name (its octets, case included) and type, for which
+  // fits(slot) holds, or none.
+  template <class Fits>
+  uint32_t find(const WireName& name, uint16_t type, Fits&& fits) const {
     uint32_t hash = hash_of(name, type);
     for (uint32_t at = hash & mask_; table_[at] != none; at = (at + 1) & mask_) {
       uint32_t slot = table_[at];
-      if (hot_[slot].hash == hash && hot_[slot].type == type && same(names_[slot], name))
+      if (hot_[slot].hash == hash && hot_[slot].type == type && same(names_[slot], name) &&
+          fits(slot))
         return slot;
     }
     return none;
+  }
+  uint32_t find(const WireName& name, uint16_t type) const {
+    return find(name, type, [](uint32_t) { return true; });
   }
 
   // Takes a free slot (has_free()) and puts it on the ready list.

@@ -1,4 +1,4 @@
-// Level 3: lookups over TCP (RFC 7766): a bounded table of reused, pipelined connections. What
+// Level 5: lookups over TCP (RFC 7766): a bounded table of reused, pipelined connections. What
 // each event does to a connection is tcp_machine.hpp's table; what is learned of a server is
 // tcp_servers.hpp's. Requirement numbers are tcp.md's.
 #pragma once

@@ -1,4 +1,4 @@
-// Level 3: what is known of each server's TCP: who waits for it, and what was learned of it
+// Level 4: what is known of each server's TCP: who waits for it, and what was learned of it
 // (tcp.md "Connections" 13 to 18, 22, and "Skipping UDP").
 #pragma once
 

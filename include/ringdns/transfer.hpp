@@ -1,4 +1,4 @@
-// Level 3: how far a zone transfer has come (RFC 5936 AXFR, RFC 1995 IXFR): an answer of many
+// Level 4: how far a zone transfer has come (RFC 5936 AXFR, RFC 1995 IXFR): an answer of many
 // messages, between two SOA records of one serial.
 #pragma once
 

@@ -113,7 +113,7 @@ class Server:
             process = subprocess.Popen(self.command(config), stdout=log, stderr=log,
                                        stdin=subprocess.DEVNULL, cwd=self.dir)
         case.stack.callback(support.end, process)  # again is harmless
-        until = time.monotonic() + support.PATIENCE
+        until = time.monotonic() + 60  # and then on another port
         while time.monotonic() < until and process.poll() is None:
             if answers("127.0.0.1", self.port):
                 return True
@@ -145,6 +145,8 @@ server:
   xfrdfile: "{self.dir}/xfrd"
   zonelistfile: "{self.dir}/zonelist"
   xfrdir: "{self.dir}"
+  ipv4-edns-size: 4096
+  ipv6-edns-size: 4096
   rrl-ratelimit: 0
   rrl-whitelist-ratelimit: 0
 remote-control:
@@ -163,6 +165,7 @@ class Knot(Server):
         return ["knotd", "-c", config]
 
     def config(self):
+        os.makedirs(os.path.join(self.dir, "db"), exist_ok=True)  # Knot makes none
         signing = "on" if self.settings.get("signed") else "off"
         return f"""
 server:

@@ -100,10 +100,14 @@ class Peers(support.Case):
         self.compare_types(server, ["A", "MX", "TXT"], lambda kind: f"{kind.lower()}.{peers.ZONE}",
                            "--dnssec-ok", dig_flags=["+dnssec"])
 
-    def test_an_answer_larger_than_1232_octets_is_truncated_not_an_answer(self):
+    def test_an_answer_larger_than_1232_octets_comes_over_tcp_or_is_no_answer(self):
         server = self.server(peers.Nsd)
-        done = self.run_ringdns("-r", server.address, "-o", "Je", "-t", "TXT", "-c", "2",
+        done = self.run_ringdns("-r", server.address, "-o", "J", "-t", "TXT",
                                 stdin=f"big.{peers.ZONE}\n")
+        self.assertIn(b'"proto":"TCP"', done.stdout)
+        self.assertEqual(done.stdout.count(b"x" * 200), 12)
+        done = self.run_ringdns("-r", server.address, "-o", "Je", "-t", "TXT", "-c", "2",
+                                "--tcp-disabled", stdin=f"big.{peers.ZONE}\n")
         self.assertIn(b'"error":"TRUNCATED"', done.stdout)
         done = self.run_ringdns("-r", server.address, "-o", "S", "-t", "TXT", "--edns-size", "4096",
                                 stdin=f"big.{peers.ZONE}\n")

@@ -1,0 +1,38 @@
+#include "io_epoll.hpp"
+#include "support.hpp"
+
+namespace contract {
+
+namespace {
+
+const std::vector<Implementation>& all() {
+  static const std::vector<Implementation> list = {
+      {"epoll", [](uint32_t concurrency) { return make_io_epoll(concurrency); }},
+      // With nothing that newer kernels have; pipes by readiness alone.
+      {"epoll of an old kernel",
+       [](uint32_t concurrency) {
+         return make_io_epoll(concurrency, EpollFeatures{false, false, false, false});
+       }},
+      {"io_uring", [](uint32_t concurrency) { return make_io_uring(concurrency); }},
+  };
+  return list;
+}
+
+}  // namespace
+
+const std::vector<Implementation>& implementations() {
+  static const std::vector<Implementation> permitted = [] {
+    std::vector<Implementation> list;
+    for (const Implementation& one : all()) {
+      IoResult made = one.make(16);
+      if (made.io)
+        list.push_back(one);
+      else
+        std::fprintf(stderr, "%s is skipped: %s\n", one.name.c_str(), made.why.c_str());
+    }
+    return list;
+  }();
+  return permitted;
+}
+
+}  // namespace contract
