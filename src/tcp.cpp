@@ -313,6 +313,7 @@ void Tcp::settle(uint32_t index) {
     // Its window is full of queries that it never answered.
     if (connection.window.answerable() == 0) {
       ++stats_.stalled;
+      servers_.note_death(servers_[connection.server], connection.answers, now_);
       return handle(index, ConnectionEvent::timer);
     }
   }
