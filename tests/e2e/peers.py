@@ -143,7 +143,7 @@ class Server:
 
 
 class Nsd(Server):
-    """settings: transfers, tcp_query_count."""
+    """settings: transfers, tcp_count, tcp_query_count."""
 
     binary = "nsd"
     unknown = {"HIP", "TALINK"}
@@ -156,6 +156,7 @@ class Nsd(Server):
 server:
   ip-address: 127.0.0.1@{self.port}
   server-count: 1
+  tcp-count: {self.settings.get("tcp_count", 100)}
   tcp-query-count: {self.settings.get("tcp_query_count", 0)}
   username: ""
   zonesdir: "{self.dir}"

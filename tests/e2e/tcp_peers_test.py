@@ -41,6 +41,10 @@ class TcpPeers:
         run = self.resolve_all("NSD, tcp-query-count 10", server.address)
         self.assertLessEqual(run.connections["opened"], NAMES / 10 * 1.1)
 
+    def test_nsd_with_one_tcp_client(self):
+        server = self.start(peers.Nsd, tcp_count=1)
+        self.resolve_all("NSD, tcp-count 1", server.address, "--tcp-per-server", "4")
+
     def test_knot(self):
         server = self.start(peers.Knot)
         self.assertLessEqual(self.resolve_all("Knot", server.address).connections["opened"], 4)
