@@ -213,7 +213,7 @@ void Engine::on_transfer(uint32_t slot) {
     case TransferProgress::State::more: break;
   }
   lookup.transferring = true;
-  write_reply(slot, from, Transport::tcp);
+  write_reply(slot, from, Transport::tcp, true);
   lookups_.to_tcp_wait(slot, now_ + options_.tcp_timeout);
 }
 
@@ -349,16 +349,17 @@ void Engine::accept(uint32_t slot, const Address& from, Transport transport) {
   finish(slot);
 }
 
-void Engine::write_reply(uint32_t slot, const Address& from, Transport transport) {
+void Engine::write_reply(uint32_t slot, const Address& from, Transport transport, bool more) {
   const Lookup& lookup = lookups_[slot];
   bool listed = options_.filter_rcodes[message_.rcode()];
   bool written = options_.filter == Options::Filter::off ||
                  listed == (options_.filter == Options::Filter::only);
   if (!written) {
-    stats_.filtered += lookup.copies;
+    if (!more) stats_.filtered += lookup.copies;
     return;
   }
-  Reply reply{message_, from, transport, wall_};
+  Reply reply{message_, from, transport, wall_, lookups_.name(slot).bytes(), lookup.type,
+              lookup.transfer, more};
   for (uint32_t copy = 0; copy < lookup.copies; ++copy)
     formatter_.append_reply(output_.buffer(), reply);
   output_.count_results(lookup.copies);

@@ -64,7 +64,8 @@ void Engine::send() {
     const Address& to = choose(slot);
     if (!wants_tcp(slot, to)) {
       send_udp(slot, to);
-    } else if (tcp_.cooling(to) && !choose_warm(slot)) {
+    } else if (options_.tcp == Options::Tcp::disabled ||  // a transfer, which needs it
+               (tcp_.cooling(to) && !choose_warm(slot))) {
       give_up(slot, lookups_[slot].truncated ? FailureReason::truncated
                                              : FailureReason::unreachable);
     } else {

@@ -73,6 +73,9 @@ void check(Parsing& p, const cxxopts::ParseResult& parsed) {
   for (const char* name : {"edns-size", "dnssec-ok", "nsid", "ecs"})
     if (!o.edns && given(name))
       return p.fail("--" + std::string(name) + " cannot be combined with --no-edns");
+  for (const uint16_t wanted : o.types)
+    if (o.tcp == Options::Tcp::disabled && (wanted == type::axfr || wanted == type::ixfr))
+      return p.fail("-t AXFR and IXFR need TCP: not with --tcp-disabled");
   if (!given("retry"))
     o.retry.set().reset(rcode::noerror).reset(rcode::nxdomain);
   if (given("drop-user") && !given("drop-group")) o.drop_group.clear();

@@ -162,8 +162,8 @@ class JsonFormatter : public Formatter {
   void append_reply(Buffer& out, const Reply& reply) override {
     const Message& message = reply.message;
     if (only_answers_or_referrals_ && !has_answer(message) && !has_referral(message)) return;
-    append_question(out, message.question_name(), message.question_type(),
-                    message.question_class());
+    const Asked asked = question_of(reply);
+    append_question(out, asked.name, asked.type, asked.rr_class);
     out.append("\",\"status\":\"");
     append_rcode(out, message.rcode());
     out.append("\",\"rx_ts\":");

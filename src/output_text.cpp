@@ -50,11 +50,12 @@ class FullFormatter : public Formatter {
     append_number(out, "\n;; Unix time: ", static_cast<uint64_t>(unix_seconds(reply.received)));
     append_header(out, message);
     out.append("\n\n;; QUESTION SECTION:\n");
-    append_name(out, message.question_name());
+    const Asked asked = question_of(reply);
+    append_name(out, asked.name);
     out.append(' ');
-    append_class(out, message.question_class());
+    append_class(out, asked.rr_class);
     out.append(' ');
-    append_type(out, message.question_type());
+    append_type(out, asked.type);
     out.append('\n');
 
     const Record* last = nullptr;
@@ -109,7 +110,7 @@ class SimpleFormatter : public Formatter {
     Section section = Section::answer;
     for (const Record& record : message.records()) {
       if (!sections_[static_cast<size_t>(record.section)]) continue;
-      if (format_.match_name) {
+      if (format_.match_name && !reply.transfer) {
         const OwnerMatch owner = match_owner(message, record.owner);
         if (owner == OwnerMatch::malformed) break;
         if (owner == OwnerMatch::other) continue;
@@ -129,19 +130,19 @@ class SimpleFormatter : public Formatter {
 
  private:
   void append_question(Buffer& out, const Reply& reply) const {
-    const Message& message = reply.message;
+    const Asked asked = question_of(reply);
     if (format_.meta) {
       append_endpoint(out, reply.server);
       append_number(out, " ", static_cast<uint64_t>(unix_seconds(reply.received)));
       out.append(' ');
-      append_rcode(out, message.rcode());
+      append_rcode(out, reply.message.rcode());
       out.append(' ');
     }
-    append_name(out, message.question_name());
+    append_name(out, asked.name);
     out.append(' ');
-    if (format_.ttl) append_class(out, message.question_class());  // massdns: two blanks if not
+    if (format_.ttl) append_class(out, asked.rr_class);  // massdns: two blanks if not
     out.append(' ');
-    append_type(out, message.question_type());
+    append_type(out, asked.type);
     out.append('\n');
   }
 
@@ -172,10 +173,11 @@ class ListFormatter : public Formatter {
 
   void append_reply(Buffer& out, const Reply& reply) override {
     const Message& message = reply.message;
-    if (message.rcode() != rcode::noerror) return;
+    if (message.rcode() != rcode::noerror || reply.more) return;
     if (!empty_noerror_ && !has_answer(message)) return;
-    append_name(out, message.question_name());
-    const bool root = message.question_name().size() <= 1;
+    const Bytes name = question_of(reply).name;
+    append_name(out, name);
+    const bool root = name.size() <= 1;
     if (!root) out.truncate(out.size() - 1);
     out.append('\n');
   }

@@ -323,6 +323,7 @@ void Tcp::settle(uint32_t index) {
     if (room(connection) > 0) return mark_due(connection.server);
     if (spent(connection)) {
       ++stats_.stalled;
+      servers_.note_death(servers_[connection.server], connection.answers, now_);
       return handle(index, ConnectionEvent::timer);
     }
   }

@@ -91,7 +91,8 @@ class Engine final : private Tcp::User {
   void give_up(uint32_t slot, FailureReason reason);
   void finish(uint32_t slot);
   void abandon_all();
-  void write_reply(uint32_t slot, const Address& from, Transport transport);
+  // more: another message of the same answer follows.
+  void write_reply(uint32_t slot, const Address& from, Transport transport, bool more = false);
 
   // What goes out: engine_send.cpp
   void take_input();

@@ -19,6 +19,11 @@ struct Reply {
   const Address& server;
   Transport transport;
   UnixTime received;
+  // What was asked, for a message that has no question (RFC 5936 2.2.1, bare errors).
+  Bytes asked_name{};  // wire form
+  uint16_t asked_type = 0;
+  bool transfer = false;  // a message of a zone's: all its records are wanted
+  bool more = false;      // another message of the same answer follows
 };
 
 struct Failure {

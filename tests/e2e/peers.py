@@ -4,6 +4,7 @@ import ipaddress
 import os
 import random
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -51,9 +52,15 @@ def sample_types(samples):
     return sorted({line.split()[0] for line in samples})
 
 
-def zone_text(samples):
+def long_strings(number):
+    """The data of a TXT record that 512 octets do not hold."""
+    return " ".join([f'"{number}"'] + ['"' + "x" * 200 + '"'] * 3)
+
+
+def zone_text(samples, serial=1, texts=0):
+    """texts: how many names t0, t1, ... have long_strings()."""
     lines = [f"$ORIGIN {ZONE}", "$TTL 300",
-             "@ IN SOA ns.peer.test. host\\.master.peer.test. 1 3600 600 86400 60",
+             f"@ IN SOA ns.peer.test. host\\.master.peer.test. {serial} 3600 600 86400 60",
              "@ IN NS ns.peer.test.", "ns IN A 127.0.0.1", "sub IN NS ns.sub", "ns.sub IN A 127.0.0.9"]
     for line in samples:
         record_type = line.split()[0]
@@ -61,6 +68,7 @@ def zone_text(samples):
     strings = " ".join('"' + "x" * 200 + '"' for _ in range(12))
     lines.append(f"big IN TXT {strings}")
     lines += [f"n{i} IN A {address_of(i)}" for i in range(NAMES)]
+    lines += [f"t{i} IN TXT {long_strings(i)}" for i in range(texts)]
     return "\n".join(lines) + "\n"
 
 
@@ -111,13 +119,21 @@ class Server:
         with open(os.path.join(self.dir, "log")) as log:
             raise AssertionError(f"{self.binary} does not start: {log.read()[-2000:]}")
 
+    def replace_zone(self, zone):
+        """A new version of the zone; the server reloads it."""
+        with open(self.zone_file + ".new", "w") as file:
+            file.write(zone)
+        os.rename(self.zone_file + ".new", self.zone_file)
+        self.process.send_signal(signal.SIGHUP)
+
     def start(self, case):
         config = os.path.join(self.dir, "config")
         with open(config, "w") as file:
             file.write(self.config())
         with open(os.path.join(self.dir, "log"), "a") as log:
-            process = subprocess.Popen([self.copy, *self.command(config)[1:]], stdout=log, stderr=log,
-                                       stdin=subprocess.DEVNULL, cwd=self.dir)
+            self.process = process = subprocess.Popen(
+                [self.copy, *self.command(config)[1:]], stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, cwd=self.dir)
         case.stack.callback(support.end, process)  # again is harmless
         until = time.monotonic() + 60  # and then on another port
         while time.monotonic() < until and process.poll() is None:
@@ -133,6 +149,8 @@ class Server:
 
 
 class Nsd(Server):
+    """settings: transfers, tcp_count, tcp_query_count."""
+
     binary = "nsd"
     unknown = {"HIP", "TALINK"}
 
@@ -144,6 +162,8 @@ class Nsd(Server):
 server:
   ip-address: 127.0.0.1@{self.port}
   server-count: 1
+  tcp-count: {self.settings.get("tcp_count", 100)}
+  tcp-query-count: {self.settings.get("tcp_query_count", 0)}
   username: ""
   zonesdir: "{self.dir}"
   database: ""
@@ -160,10 +180,13 @@ remote-control:
 zone:
   name: {ZONE}
   zonefile: "{self.zone_file}"
+  {"provide-xfr: 127.0.0.1 NOKEY" if self.settings.get("transfers") else ""}
 """
 
 
 class Knot(Server):
+    """settings: signed, transfers."""
+
     binary = "knotd"
     unknown = {"HIP", "TALINK", "PX", "X25"}
 
@@ -185,6 +208,10 @@ database:
 log:
   - target: stderr
     any: warning
+acl:
+  - id: transfers
+    address: 127.0.0.1
+    action: transfer
 zone:
   - domain: {ZONE}
     storage: "{self.dir}"
@@ -194,11 +221,13 @@ zone:
     zonefile-load: difference-no-serial
     journal-content: all
     dnssec-signing: {signing}
+    {"acl: transfers" if self.settings.get("transfers") else ""}
 """
 
 
 class Unbound(Server):
-    """A recursor, whose one authority is another of these servers."""
+    """A recursor, whose one authority is another of these servers. settings: authority,
+    incoming_num_tcp."""
 
     binary = "unbound"
 
@@ -219,6 +248,7 @@ server:
   directory: "{self.dir}"
   pidfile: "{self.dir}/pid"
   num-threads: 1
+  incoming-num-tcp: {self.settings.get("incoming_num_tcp", 10)}
   module-config: "iterator"
   local-zone: "test." nodefault
   domain-insecure: "test."
@@ -228,4 +258,56 @@ remote-control:
 stub-zone:
   name: "peer.test."
   stub-addr: 127.0.0.1@{self.settings["authority"].port}
+"""
+
+
+class Named(Server):
+    """BIND. settings: transfers, tcp_clients."""
+
+    binary = "named"
+    unknown = {"ZONEMD"}
+
+    def command(self, config):
+        return ["named", "-g", "-n", "1", "-c", config]
+
+    def config(self):
+        return f"""
+options {{
+  directory "{self.dir}";
+  pid-file "{self.dir}/pid";
+  session-keyfile "{self.dir}/session.key";
+  managed-keys-directory "{self.dir}";
+  listen-on port {self.port} {{ 127.0.0.1; }};
+  listen-on-v6 {{ none; }};
+  recursion no;
+  dnssec-validation no;
+  notify no;
+  allow-transfer {{ {"any" if self.settings.get("transfers") else "none"}; }};
+  tcp-clients {self.settings.get("tcp_clients", 150)};
+}};
+controls {{ }};
+zone "{ZONE}" {{
+  type primary;
+  file "{self.zone_file}";
+  check-names ignore;
+  ixfr-from-differences yes;
+  max-ixfr-ratio unlimited;
+}};
+"""
+
+
+class Dnsdist(Server):
+    """A load balancer in front of another of these servers. settings: authority, most_queries."""
+
+    binary = "dnsdist"
+
+    def command(self, config):
+        return ["dnsdist", "--supervised", "--disable-syslog", "-C", config]
+
+    def config(self):
+        return f"""
+setLocal("127.0.0.1:{self.port}")
+setSecurityPollSuffix("")
+setMaxTCPQueriesPerConnection({self.settings.get("most_queries", 0)})
+newServer({{address="{self.settings["authority"].address}"}})
 """

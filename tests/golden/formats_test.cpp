@@ -287,3 +287,29 @@ TEST_CASE("B: the header, then time, server, length and packet of each reply") {
     CHECK(none.empty());
   }
 }
+
+TEST_CASE("A zone transfer's message without a question: ours, and every record") {
+  const std::string packet = u16(7) + u16(0x8400) + u16(0) + u16(2) + u32(0) +
+                             record(name("z.test"), 6, start_of_authority) +
+                             record(name("a.z.test"), 1, address);
+  const Indexed message(packet);
+  const Address server = *Address::parse("192.0.2.53", 53);
+  const std::string asked = name("z.test");
+  const auto transferred = [&](const char* letters, bool more) {
+    Buffer out;
+    make_formatter(*parse_output_format(letters))
+        ->append_reply(out, {message.message, server, Transport::tcp, received,
+                             {reinterpret_cast<const uint8_t*>(asked.data()), asked.size()},
+                             type::axfr, true, more});
+    return std::string(out.view());
+  };
+  const std::string records = "z.test. SOA ns.x. h.x. 1 2 3 4 5\na.z.test. A 192.0.2.1\n";
+  CHECK(transferred("S", true) == records);
+  CHECK(transferred("Snq", true) == "z.test.  AXFR\n" + records);
+  CHECK(transferred("J", true).find(R"({"name":"z.test.","type":"AXFR","class":"IN",)") == 0);
+  CHECK(transferred("F", true).find(";; QUESTION SECTION:\nz.test. IN AXFR\n") !=
+        std::string::npos);
+  // A list has the zone once, when it is complete.
+  CHECK(transferred("L", true) == "");
+  CHECK(transferred("L", false) == "z.test\n");
+}
