@@ -81,18 +81,30 @@ void Engine::send() {
 bool Engine::wants_tcp(uint32_t slot, const Address& to) {
   Lookup& lookup = lookups_[slot];
   if (needs_tcp(lookup)) return true;
-  bool cooling = tcp_.cooling(to);
-  if (lookup.use_tcp && !cooling) return true;
+  if (lookup.use_tcp && !tcp_.cooling(to)) return true;
   if (lookup.on_tcp) {  // loss brought it there
     ++stats_.tcp.back_to_udp;
     lookup.on_tcp = false;
   }
   lookup.use_tcp = false;
-  if (cooling || options_.tcp == Options::Tcp::disabled) return false;
-  if (options_.extended_input && asked_by_another(slot, to)) return true;
-  bool skip = truncation_.skip_udp(to, lookup.type, tcp_.has_room(to), now_, rng_);
-  stats_.tcp.skipped_udp += skip;
-  return skip;
+  if (options_.tcp == Options::Tcp::disabled) return false;
+  if (options_.extended_input && asked_by_another(slot, to)) return !tcp_.cooling(to);
+  return skips_udp(to, lookup.type);
+}
+
+// tcp.md 6: one in 32 still goes by UDP, to notice a change.
+bool Engine::skips_udp(const Address& to, uint16_t type) {
+  constexpr uint32_t udp_share = 32;
+  switch (truncation_.advice(to, type, now_)) {
+    case TruncationMemory::Advice::udp: return false;
+    case TruncationMemory::Advice::tcp_when_open:
+      if (!tcp_.has_room(to)) return false;
+      break;
+    case TruncationMemory::Advice::tcp: break;
+  }
+  if (tcp_.cooling(to) || rng_.below(udp_share) == 0) return false;
+  ++stats_.tcp.skipped_udp;
+  return true;
 }
 
 // tcp.md 25: a second question like one that is out invites guesses at either. Lines with

@@ -149,6 +149,16 @@ bool Tcp::connect(uint32_t index, uint32_t server) {
   return true;
 }
 
+// The lookups go on waiting until this host has a port to spare.
+void Tcp::postpone(uint32_t index) {
+  Connection& connection = connections_[index];
+  ++stats_.local_errors;
+  ++stats_.connect_failures;
+  no_descriptors_until_ = now_ + no_descriptor_pause;
+  want(connection.server);
+  handle(index, ConnectionEvent::postponed);
+}
+
 void Tcp::rest(uint32_t index) {
   Connection& connection = connections_[index];
   connection.idle_until = now_ + connection.idle_time;
@@ -235,6 +245,7 @@ void Tcp::on_completion(const Completion& completion, User& user) {
   switch (completion.event) {
     case Event::connected:
       if (connection.state != ConnectionState::connecting) return;
+      if (local(-completion.result)) return postpone(index);
       connection.connected = completion.result == 0;
       connection.refused = completion.result != 0 && completion.result != -ETIMEDOUT;
       handle(index, connection.connected ? ConnectionEvent::connected : ConnectionEvent::failed);
@@ -334,6 +345,7 @@ void Tcp::settle(uint32_t index) {
 
 void Tcp::on_timer(uint32_t index) {
   Connection& connection = connections_[index];
+  if (servers_[connection.server].waiting == 0) connection.held_since = Instant{};
   if (connection.held_since != Instant{}) mark_due(connection.server);
   if (now_ < state_due(connection)) return arm(index);
   bool owes = connection.state == ConnectionState::active ||
@@ -392,7 +404,7 @@ void Tcp::obey_keepalive(uint16_t timeout) {
   if (timeout == 0) return handle(told_, ConnectionEvent::retire);
   // REQ 11: before the server does.
   constexpr Duration unit = std::chrono::milliseconds(100);
-  connection.idle_time = std::max(timeout * unit - unit, unit / 2);
+  connection.idle_time = std::min(options_.tcp_idle, std::max(timeout * unit - unit, unit / 2));
 }
 
 void Tcp::hold_transfers(bool on) {

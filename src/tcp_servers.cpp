@@ -21,7 +21,6 @@ constexpr uint32_t longest_limit = 1024;
 constexpr Duration truncation_memory = std::chrono::seconds(600);
 constexpr uint16_t samples_needed = 8;
 constexpr float skip_when_open = 0.25f, skip_when_cold = 0.6f;
-constexpr uint32_t udp_share = 32;
 }  // namespace
 
 uint32_t TcpServers::find(const Address& address) const {
@@ -111,14 +110,14 @@ void TruncationMemory::sample(const Address& server, uint16_t type, bool truncat
   entry.updated = now;
 }
 
-bool TruncationMemory::skip_udp(const Address& server, uint16_t type, bool open, Instant now,
-                                Rng& rng) const {
+TruncationMemory::Advice TruncationMemory::advice(const Address& server, uint16_t type,
+                                                  Instant now) const {
   uint64_t key = key_of(server, type);
   const Entry& entry = entries_[key >> 32 & (size - 1)];
-  if (entry.key != key || entry.samples < samples_needed) return false;
-  if (now - entry.updated >= truncation_memory) return false;
-  if (entry.share < (open ? skip_when_open : skip_when_cold)) return false;
-  return rng.below(udp_share) != 0;
+  bool known = entry.key == key && entry.samples >= samples_needed &&
+               now - entry.updated < truncation_memory;
+  if (!known || entry.share < skip_when_open) return Advice::udp;
+  return entry.share < skip_when_cold ? Advice::tcp_when_open : Advice::tcp;
 }
 
 }  // namespace ringdns

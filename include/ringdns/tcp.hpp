@@ -164,6 +164,7 @@ class Tcp {
   void handle(uint32_t index, ConnectionEvent event);
   void open_connection(uint32_t server);
   bool connect(uint32_t index, uint32_t server);
+  void postpone(uint32_t index);
   void rest(uint32_t index);
   void requeue(uint32_t index);
   void charge_waiters(uint32_t index);

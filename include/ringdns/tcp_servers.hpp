@@ -86,9 +86,12 @@ class TruncationMemory {
   TruncationMemory() : entries_(size) {}
 
   void sample(const Address& server, uint16_t type, bool truncated, Instant now);
-  // Is asking over UDP first a waste? open: a connection with room is at hand. One in 32 still
-  // goes by UDP, to notice a change.
-  bool skip_udp(const Address& server, uint16_t type, bool open, Instant now, Rng& rng) const;
+  enum class Advice : uint8_t {
+    udp,
+    tcp_when_open,  // where a connection with room is at hand
+    tcp,
+  };
+  Advice advice(const Address& server, uint16_t type, Instant now) const;
 
  private:
   static constexpr size_t size = 4096;

@@ -97,33 +97,28 @@ TEST_CASE("the records are bounded; those that somebody waits for are kept") {
   CHECK(known == 8);
 }
 
-TEST_CASE("REQ 6: where most answers are truncated UDP is skipped, but for one in 32") {
-  Rng rng({6});
+TEST_CASE("REQ 6: what is learned of a server's and type's truncation, and forgotten") {
+  using Advice = TruncationMemory::Advice;
   TruncationMemory memory;
   Address at = server(1);
-  auto skips = [&](bool open, Instant now) {
-    int count = 0;
-    for (int i = 0; i < 3200; ++i) count += memory.skip_udp(at, type::txt, open, now, rng);
-    return count;
-  };
   for (int i = 0; i < 7; ++i) memory.sample(at, type::txt, true, start);
-  CHECK(skips(true, start) == 0);  // too few samples
+  CHECK(memory.advice(at, type::txt, start) == Advice::udp);  // too few samples
   memory.sample(at, type::txt, true, start);
-  int skipped = skips(false, start);
-  CHECK(skipped > 3000);
-  CHECK(skipped < 3200);
-  CHECK(skips(true, start + seconds(599)) > 3000);
-  CHECK(skips(true, start + seconds(600)) == 0);
-  int other_type = 0;
-  for (int i = 0; i < 100; ++i) other_type += memory.skip_udp(at, type::a, true, start, rng);
-  CHECK(other_type == 0);
+  CHECK(memory.advice(at, type::txt, start) == Advice::tcp);
+  CHECK(memory.advice(at, type::txt, start + seconds(599)) == Advice::tcp);
+  CHECK(memory.advice(at, type::txt, start + seconds(600)) == Advice::udp);
+  CHECK(memory.advice(at, type::a, start) == Advice::udp);
+  CHECK(memory.advice(server(2), type::txt, start) == Advice::udp);
 
-  // Between a quarter and 0.6 it pays only where a connection is open.
-  for (int i = 0; i < 6; ++i) memory.sample(at, type::txt, false, start);
-  CHECK(skips(false, start) == 0);
-  CHECK(skips(true, start) > 3000);
-  for (int i = 0; i < 10; ++i) memory.sample(at, type::txt, false, start);
-  CHECK(skips(true, start) == 0);
+  // 0.6 and a quarter are the bounds: 7/8 to the power of 3, of 4, of 10 and of 11.
+  auto whole = [&](int count) {
+    for (int i = 0; i < count; ++i) memory.sample(at, type::txt, false, start);
+    return memory.advice(at, type::txt, start);
+  };
+  CHECK(whole(3) == Advice::tcp);
+  CHECK(whole(1) == Advice::tcp_when_open);
+  CHECK(whole(6) == Advice::tcp_when_open);
+  CHECK(whole(1) == Advice::udp);
 }
 
 TEST_CASE("a window: ids are never in flight twice; a buried one waits for its reply") {
