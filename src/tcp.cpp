@@ -8,7 +8,8 @@ namespace ringdns {
 namespace {
 constexpr Duration least_stall = std::chrono::milliseconds(500);
 constexpr Duration most_stall = std::chrono::seconds(2);
-constexpr Duration no_descriptor_pause = std::chrono::milliseconds(100);
+constexpr Duration shortage_pause = std::chrono::milliseconds(100);   // with none open
+constexpr Duration shortage_memory = std::chrono::seconds(1);
 constexpr uint8_t most_moves = 3;               // of a lookup, at no charge
 constexpr size_t most_held_memory = 32 * 1024 * 1024;
 constexpr uint32_t remembered_servers = 65536;  // beyond those that are busy
@@ -89,14 +90,13 @@ void Tcp::handle(uint32_t index, ConnectionEvent event) {
 }
 
 void Tcp::open_connection(uint32_t server) {
-  if (free_connections_.empty()) {
+  if (full()) {
     if (!idle_.empty(0)) {
       ++stats_.evicted;
       handle(idle_.front(0), ConnectionEvent::evicted);
     }
     return want(server);  // until that descriptor is closed
   }
-  if (now_ < no_descriptors_until_) return want(server);
   uint16_t index = free_connections_.back();
   if (!connect(index, server)) return;
   free_connections_.pop_back();
@@ -121,8 +121,7 @@ bool Tcp::connect(uint32_t index, uint32_t server) {
   Io::OpenedConnection opened = io_.connect(options, {index, generation, token_kind_});
   if (!opened.id.valid()) {
     if (local(opened.error)) {
-      ++stats_.local_errors;
-      no_descriptors_until_ = now_ + no_descriptor_pause;
+      note_shortage(in_use_);
       want(server);
     } else {
       servers_.note_connect_failure(record, true, now_);
@@ -149,12 +148,18 @@ bool Tcp::connect(uint32_t index, uint32_t server) {
   return true;
 }
 
+// This host gives no more connections than are open: they are all there are for a while.
+void Tcp::note_shortage(uint32_t open) {
+  ++stats_.local_errors;
+  shortage_limit_ = open;
+  shortage_until_ = now_ + (open == 0 ? shortage_pause : shortage_memory);
+}
+
 // The lookups go on waiting until this host has a port to spare.
 void Tcp::postpone(uint32_t index) {
   Connection& connection = connections_[index];
-  ++stats_.local_errors;
   ++stats_.connect_failures;
-  no_descriptors_until_ = now_ + no_descriptor_pause;
+  note_shortage(in_use_ - 1);
   want(connection.server);
   handle(index, ConnectionEvent::postponed);
 }
@@ -393,8 +398,7 @@ uint32_t Tcp::room(const Connection& connection) const {
 
 Instant Tcp::next_deadline() const {
   Instant deadline = timers_.next();
-  if (!wanting_.empty() && now_ < no_descriptors_until_)
-    deadline = std::min(deadline, no_descriptors_until_);
+  if (!wanting_.empty() && now_ < shortage_until_) deadline = std::min(deadline, shortage_until_);
   return deadline;
 }
 

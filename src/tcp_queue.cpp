@@ -87,9 +87,8 @@ void Tcp::lose_waiters(uint32_t server, TcpFailure why) {
 
 void Tcp::advance(User& user) {
   timers_.expire(now_, [this](uint32_t index) { on_timer(index); });
-  if (now_ >= no_descriptors_until_)
-    for (size_t free = free_connections_.size(); free > 0 && !wanting_.empty(); --free)
-      serve_next_wanting();
+  for (size_t free = free_connections_.size(); free > 0 && !full() && !wanting_.empty(); --free)
+    serve_next_wanting();
   tell_losses(user);
   for (size_t at = 0; at < due_servers_.size(); ++at) serve(due_servers_[at], user);
   due_servers_.clear();

@@ -111,7 +111,9 @@ class Tcp {
   // A connection with room for another query is open.
   bool has_room(const Address& server) const;
   // Could a connection to one more server be had without a queue?
-  bool roomy() const { return wanting_.empty() && in_use_ * 2 <= connections_.size(); }
+  bool roomy() const {
+    return wanting_.empty() && !full() && in_use_ * 2 <= connections_.size();
+  }
   // edns-tcp-keepalive of the reply just told (RFC 7828), in units of 100 ms.
   void obey_keepalive(uint16_t timeout);
   // Transfers stop receiving while nobody takes what they bring, or go on.
@@ -164,6 +166,10 @@ class Tcp {
   void handle(uint32_t index, ConnectionEvent event);
   void open_connection(uint32_t server);
   bool connect(uint32_t index, uint32_t server);
+  void note_shortage(uint32_t open);
+  bool full() const {
+    return free_connections_.empty() || (now_ < shortage_until_ && in_use_ >= shortage_limit_);
+  }
   void postpone(uint32_t index);
   void rest(uint32_t index);
   void requeue(uint32_t index);
@@ -220,7 +226,8 @@ class Tcp {
   uint32_t told_ = no_connection;          // whose reply is being told
   bool transfers_held_ = false;
   size_t held_memory_ = 0;                 // octets in all reassembly buffers
-  Instant no_descriptors_until_{};
+  uint32_t shortage_limit_ = 0;            // connections at most, until then
+  Instant shortage_until_{};
 };
 
 }  // namespace ringdns
