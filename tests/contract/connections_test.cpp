@@ -167,7 +167,7 @@ TEST_CASE("megabytes arrive in order, whatever their segments, while datagrams c
     }));
     sender.join();
     CHECK(got == all);
-    CHECK(datagrams > 10);
+    CHECK(datagrams > 0);  // how many depends on how much one turn takes in
     finish(driver, connection.id);
   }
 }

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <set>
+#include <thread>
 
 #include "io_uring.hpp"
 #include "support.hpp"
@@ -152,6 +153,30 @@ TEST_CASE("completions that overflow their queue are all told") {
     CHECK(failed.size() == count * 9 / 10);
     CHECK(receive_all_plain(peer).size() == count / 10);
   }
+}
+
+TEST_CASE("what must be sent again leaves within the same wait") {
+  if (!ring_is_permitted()) return;
+  Driver driver({"", [](uint32_t concurrency) { return make_io_uring(concurrency); }});
+  SocketOptions options;
+  options.bind = loopback(AF_INET);
+  Io::OpenedSocket socket = driver.io().open_datagram_socket(options, token(1));
+  int on = 1;  // without checksums the kernel refuses to cut a run
+  REQUIRE(setsockopt(descriptor_of(socket.local, SOCK_DGRAM), SOL_SOCKET, SO_NO_CHECK, &on,
+                     sizeof on) == 0);
+  Fd peer = plain_udp();
+  Address to = local_of(peer);
+  std::thread answering([&] {
+    for (int n = 0; n < 5; ++n)
+      if (!receive_plain(peer)) return;
+    send_plain(peer, socket.local, "all there");
+  });
+  std::vector<Datagram> batch(5, Datagram{socket.id, token(2), &to, bytes_of("some octets")});
+  driver.io().send_datagrams(batch);
+  driver.turn(20s, 5);  // ends by the answer alone
+  answering.join();
+  CHECK(driver.count(Event::datagram) == 1);
+  CHECK(driver.count(Event::send_failed) == 0);
 }
 
 TEST_CASE("a destination that refuses does not turn coalescing off for the others") {
