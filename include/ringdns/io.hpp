@@ -42,7 +42,8 @@ static_assert(sizeof(Token) == 8);
 
 enum class Event : uint8_t {
   datagram,     // token: the socket's. bytes, from. result: bytes received; a datagram cut to the
-                // receive buffer has Completion::cut set (tcp.md 3: counts as truncated)
+                // receive buffer has Completion::cut set (tcp.md 3: counts as truncated). Up to
+                // 4096 octets, the most that EDNS ever advertises, come whole
   send_failed,  // token: the datagram's. result: -errno. -EAGAIN, -ENOBUFS, -ENOMEM: local
                 // back-pressure, nothing left the machine
   unreachable,  // token: the socket's. ICMP error: result -errno, bytes: the start of the payload
