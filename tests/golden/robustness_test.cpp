@@ -64,7 +64,9 @@ class Mutator {
       case 3: packet.erase(at, below(16)); break;
       case 4: packet.insert(at, below(32), octet()); break;
       case 5: point(packet, at); break;
-      case 6: packet[4 + below(8)] = below(2) ? octet() : static_cast<char>(below(3)); break;
+      case 6:
+        packet[(4 + below(8)) % packet.size()] = below(2) ? octet() : static_cast<char>(below(3));
+        break;
       case 7: packet += corpus_[below(corpus_.size())].substr(12 + below(17)); break;
     }
   }
