@@ -319,7 +319,7 @@ void Tcp::count_answer(Connection& connection, uint32_t slot) {
   uint32_t microseconds = to_us(now_) - lookups_[slot].sent_us;
   ++stats_.replies;
   stats_.latency.add(microseconds);
-  servers_.note_answer(server, std::chrono::microseconds(microseconds));
+  servers_.note_answer(server, std::chrono::microseconds(microseconds), now_);
   ++connection.answers;
   if (++connection.clean < server.depth) return;
   connection.clean = 0;

@@ -15,6 +15,8 @@ constexpr uint8_t timeouts_that_cool = 2;
 // nothing, and one that hangs up on everybody is not asked for ever.
 constexpr uint8_t barren_that_cool = 8;
 constexpr uint16_t one_shot_connections = 4;
+constexpr uint32_t crowd = 64;
+constexpr Duration silence_that_warns = std::chrono::milliseconds(500);
 // Two deaths at the same count are taken for a rule of the server's.
 constexpr uint32_t longest_limit = 1024;
 
@@ -54,8 +56,14 @@ uint32_t TcpServers::free_record() {
   return no_slot;
 }
 
-void TcpServers::note_answer(TcpServer& server, Duration round_trip) {
+bool TcpServers::crowded(uint32_t server, Instant now) const {
+  if (server == no_slot || records_[server].waiting < crowd) return false;
+  return now - records_[server].answered > silence_that_warns;
+}
+
+void TcpServers::note_answer(TcpServer& server, Duration round_trip, Instant now) {
   server.timeouts = server.barren = server.cooldowns = 0;
+  server.answered = now;
   server.round_trip = server.round_trip == Duration{} ? round_trip
                                                       : (7 * server.round_trip + round_trip) / 8;
 }

@@ -108,6 +108,7 @@ class Tcp {
   void withdraw(uint32_t slot);
 
   bool cooling(const Address& server) const { return servers_.cooling(servers_.find(server), now_); }
+  bool crowded(const Address& server) const { return servers_.crowded(servers_.find(server), now_); }
   // A connection with room for another query is open.
   bool has_room(const Address& server) const;
   // Could a connection to one more server be had without a queue?

@@ -36,6 +36,7 @@ struct TcpServer {
   Instant cooling_until{};
   Instant limit_until{};
   Duration round_trip{};       // smoothed, of its answers; 0: none yet
+  Instant answered{};          // the latest
 };
 
 class TcpServers {
@@ -53,8 +54,12 @@ class TcpServers {
     return server != no_slot && now < records_[server].cooling_until;
   }
 
+  // A crowd waits for it, and it has not shown that it answers, or not for a while: whoever can
+  // ask elsewhere does, so that one bad server holds up only the first few who came to it.
+  bool crowded(uint32_t server, Instant now) const;
+
   // An answer came: it is well. Depth doubles when a clean window went by (the caller counts).
-  void note_answer(TcpServer& server, Duration round_trip);
+  void note_answer(TcpServer& server, Duration round_trip, Instant now);
   // REQ 15: refused: true where the server's host said so, which is definite; a connection that
   // met silence only, to its SYN or its queries, has a second chance.
   void note_connect_failure(TcpServer& server, bool refused, Instant now);

@@ -36,7 +36,7 @@ TEST_CASE("REQ 15: refused cools at once, silence the second time; 2 s doubling 
     before = pause * 5 / 4;  // what doubles grows by more than jitter takes
     now = servers[index].cooling_until;
   }
-  servers.note_answer(servers[index], milliseconds(1));
+  servers.note_answer(servers[index], milliseconds(1), now);
   servers.note_connect_failure(servers[index], true, now);
   CHECK(servers[index].cooling_until - now <= seconds(2));
 }
@@ -74,10 +74,24 @@ TEST_CASE("a few poison queries cool no server, hanging up on everybody does") {
   for (int round = 0; round < 20; ++round) {
     for (int poison = 0; poison < 7; ++poison) servers.note_death(servers[index], 0, start);
     CHECK_FALSE(servers.cooling(index, start));
-    servers.note_answer(servers[index], milliseconds(1));
+    servers.note_answer(servers[index], milliseconds(1), start);
   }
   for (int death = 0; death < 8; ++death) servers.note_death(servers[index], 0, start);
   CHECK(servers.cooling(index, start));
+}
+
+TEST_CASE("a crowd before a server that does not answer, or no longer, is warned of") {
+  Rng rng({8});
+  TcpServers servers(rng, 4);
+  CHECK_FALSE(servers.crowded(no_slot, start));
+  uint32_t index = servers.find_or_add(server(1));
+  servers[index].waiting = 63;
+  CHECK_FALSE(servers.crowded(index, start));
+  servers[index].waiting = 64;
+  CHECK(servers.crowded(index, start));
+  servers.note_answer(servers[index], milliseconds(1), start);
+  CHECK_FALSE(servers.crowded(index, start + milliseconds(500)));
+  CHECK(servers.crowded(index, start + milliseconds(501)));
 }
 
 TEST_CASE("the records are bounded; those that somebody waits for are kept") {
