@@ -37,7 +37,7 @@ as_root() {
 }
 
 installed() {
-  [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+  dpkg-query -W -f='${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
 }
 
 missing_of() {
@@ -175,7 +175,8 @@ run_tests() {
   configure "$dir" "$@"
   compile "$dir"
   rm -f "$dir/meson-logs/testlog.json"
-  meson test -C "$dir" --no-rebuild --num-processes "$jobs" "${chosen[@]}" || status=$?
+  meson test -C "$dir" --no-rebuild --timeout-multiplier 6 --num-processes "$jobs" "${chosen[@]}" ||
+    status=$?
   [ -s "$dir/meson-logs/testlog.json" ] || fail "meson test left no log (exit code $status)"
   python3 "$root/scripts/count_results.py" "$dir/meson-logs/testlog.json" || return 1
   return "$status"

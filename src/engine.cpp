@@ -43,6 +43,7 @@ void Engine::advance(const Turn& turn) {
   }
   tcp_.begin(now_);
   for (const Completion& completion : turn.done) dispatch(completion);
+  if (output_.full() != tcp_.transfers_held()) tcp_.hold_transfers(output_.full());
   lookups_.expire(now_, [this](uint32_t slot) { on_timeout(slot); });
   take_input();
   send();
@@ -254,6 +255,8 @@ void Engine::on_send_failed(const Completion& completion) {
 void Engine::on_timeout(uint32_t slot) {
   Lookup& lookup = lookups_[slot];
   if (lookup.state != LookupState::udp_wait) {
+    bool held_up = lookup.transferring && tcp_.transfers_held();
+    if (held_up) return lookups_.to_tcp_wait(slot, now_ + options_.tcp_timeout);
     ++stats_.tcp.timeouts;
     tcp_.withdraw(slot);
     return on_tcp_failure(slot, TcpFailure::timeout);

@@ -65,7 +65,7 @@ void Engine::send() {
     if (!wants_tcp(slot, to)) {
       send_udp(slot, to);
     } else if (options_.tcp == Options::Tcp::disabled ||  // a transfer, which needs it
-               (tcp_.cooling(to) && !choose_warm(slot))) {
+               !choose_for_tcp(slot)) {
       give_up(slot, lookups_[slot].truncated ? FailureReason::truncated
                                              : FailureReason::unreachable);
     } else {
@@ -81,18 +81,30 @@ void Engine::send() {
 bool Engine::wants_tcp(uint32_t slot, const Address& to) {
   Lookup& lookup = lookups_[slot];
   if (needs_tcp(lookup)) return true;
-  bool cooling = tcp_.cooling(to);
-  if (lookup.use_tcp && !cooling) return true;
+  if (lookup.use_tcp && !tcp_.cooling(to)) return true;
   if (lookup.on_tcp) {  // loss brought it there
     ++stats_.tcp.back_to_udp;
     lookup.on_tcp = false;
   }
   lookup.use_tcp = false;
-  if (cooling || options_.tcp == Options::Tcp::disabled) return false;
-  if (options_.extended_input && asked_by_another(slot, to)) return true;
-  bool skip = truncation_.skip_udp(to, lookup.type, tcp_.has_room(to), now_, rng_);
-  stats_.tcp.skipped_udp += skip;
-  return skip;
+  if (options_.tcp == Options::Tcp::disabled) return false;
+  if (options_.extended_input && asked_by_another(slot, to)) return !tcp_.cooling(to);
+  return skips_udp(to, lookup.type);
+}
+
+// tcp.md 6: one in 32 still goes by UDP, to notice a change.
+bool Engine::skips_udp(const Address& to, uint16_t type) {
+  constexpr uint32_t udp_share = 32;
+  switch (truncation_.advice(to, type, now_)) {
+    case TruncationMemory::Advice::udp: return false;
+    case TruncationMemory::Advice::tcp_when_open:
+      if (!tcp_.has_room(to)) return false;
+      break;
+    case TruncationMemory::Advice::tcp: break;
+  }
+  if (tcp_.cooling(to) || rng_.below(udp_share) == 0) return false;
+  ++stats_.tcp.skipped_udp;
+  return true;
 }
 
 // tcp.md 25: a second question like one that is out invites guesses at either. Lines with
@@ -163,22 +175,30 @@ const Address& Engine::choose(uint32_t slot) {
   return address_of(slot, next);
 }
 
-// Another resolver than asked[0], one whose TCP is not known to be down. The search is bounded:
-// where most of a long list is down, a lookup ends rather than costs more than a query.
-bool Engine::choose_warm(uint32_t slot) {
+// asked[0] is a resolver whose TCP is not known to be down, and preferably not crowded: it itself,
+// or another. False: there is none. The search is bounded: where most of a long list is down, a
+// lookup ends rather than costs more than a query.
+bool Engine::choose_for_tcp(uint32_t slot) {
   constexpr uint32_t most_looks = 64;
   Lookup& lookup = lookups_[slot];
+  bool down = tcp_.cooling(asked_address(slot));
+  bool keep = options_.sticky || lookup.asked[0].dedicated;
+  if (!down && (keep || !tcp_.crowded(asked_address(slot)))) return true;
   if (options_.sticky) return false;
   uint32_t start = rng_.below(resolvers_.size());
+  uint32_t crowded = Lookups::none;
   for (uint32_t look = 0; look < std::min(most_looks, resolvers_.size()); ++look) {
     uint32_t index = (start + look) % resolvers_.size();
     if (tcp_.cooling(resolvers_.address(index))) continue;
-    AskedResolver next;
-    next.index = index & 0x7fffffff;
-    set_asked(lookup, next);
+    if (tcp_.crowded(resolvers_.address(index))) {
+      crowded = index;
+      continue;
+    }
+    set_asked(lookup, {index & 0x7fffffff, 0});
     return true;
   }
-  return false;
+  if (down && crowded != Lookups::none) set_asked(lookup, {crowded & 0x7fffffff, 0});
+  return !down || crowded != Lookups::none;
 }
 
 // Asked again after all, it stays one entry, now the latest.

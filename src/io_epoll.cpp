@@ -78,6 +78,7 @@ class EpollIo final : public Io {
   OpenedConnection connect(const ConnectOptions& options, Token token) override {
     return streams_.connect(options, token);
   }
+  void set_receiving(StreamId id, bool on) override { streams_.set_receiving(id, on); }
   void close_connection(StreamId id, CloseKind kind) override {
     streams_.close_connection(id, kind);
   }

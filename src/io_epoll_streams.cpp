@@ -128,6 +128,11 @@ Io::OpenedConnection EpollStreams::connect(const ConnectOptions& options, Token 
   return {{index}, 0};
 }
 
+void EpollStreams::set_receiving(StreamId id, bool on) {
+  streams_[id.v].paused = !on;
+  submit(id.v);
+}
+
 void EpollStreams::close_connection(StreamId id, CloseKind kind) {
   Stream& stream = streams_[id.v];
   ensure(stream.state == State::connecting || stream.state == State::receiving ||
@@ -185,7 +190,7 @@ void EpollStreams::on_event(uint32_t index, uint32_t events, TurnShare share) {
       finish_connect(stream, take_socket_error(stream.fd.get()));
       break;
     case State::receiving:
-      if (failed || events & EPOLLIN) try_receive(stream, share);
+      if (!stream.paused && (failed || events & EPOLLIN)) try_receive(stream, share);
       break;
     case State::ended: break;
   }
@@ -339,7 +344,9 @@ uint32_t EpollStreams::wanted(const Stream& stream) const {
       return events ? events | EPOLLONESHOT : 0;
     }
     case State::connecting: return EPOLLOUT;
-    case State::receiving: return EPOLLIN | write;
+    // A shot for a paused one: a hang-up would come again and again.
+    case State::receiving:
+      return stream.paused ? (write ? write | EPOLLONESHOT : 0u) : EPOLLIN | write;
     case State::ended: return write;
   }
   return 0;

@@ -17,6 +17,7 @@ class EpollStreams {
   void write(StreamId id, Bytes bytes, Token token);
   void close(StreamId id);
   Io::OpenedConnection connect(const ConnectOptions& options, Token token);
+  void set_receiving(StreamId id, bool on);
   void close_connection(StreamId id, CloseKind kind);
 
   // Tries what was handed over since the last turn; what cannot be done at once waits for epoll.
@@ -58,6 +59,7 @@ class EpollStreams {
     CloseKind close_kind = CloseKind::fin;
     bool registered = false;  // with epoll
     bool submitted = false;   // on submitted_
+    bool paused = false;      // receives nothing for now
     uint32_t armed = 0;       // events that epoll looks for now
     int error = 0;            // of connect() or of a write: the connection is dead
     Token token;              // the connection's

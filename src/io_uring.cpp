@@ -58,6 +58,9 @@ class UringIo final : public Io {
   OpenedConnection connect(const ConnectOptions& options, Token token) override {
     return streams_.connect(options, token);
   }
+  void set_receiving(StreamId connection, bool on) override {
+    streams_.set_receiving(connection, on);
+  }
   void close_connection(StreamId connection, CloseKind kind) override {
     streams_.close_connection(connection, kind);
   }
@@ -118,12 +121,12 @@ Turn UringIo::wait(Instant deadline, uint32_t expected) {
     else
       block(deadline, expected);
     dispatch();
+    while (datagrams_.send_again()) {
+      ring_.look();
+      dispatch();
+    }
     now_ = clock_now();
   } while (done_.empty() && now_ < deadline);
-  while (datagrams_.send_again()) {
-    ring_.look();
-    dispatch();
-  }
   datagrams_.end_turn();
   gathering_.saw(datagrams_.received() - received_before, now_ - before);
   return {now_, std::chrono::system_clock::now(), done_};

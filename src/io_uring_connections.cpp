@@ -1,3 +1,4 @@
+#include <netinet/tcp.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -18,6 +19,14 @@ constexpr uint32_t most_buffers = 256;
 void discard_received(int fd) {
   for (int i = 0; i < 16; ++i)
     if (recv(fd, nullptr, size_t{1} << 20, MSG_DONTWAIT | MSG_TRUNC) <= 0) return;
+}
+
+// The kernel tells a reset to one call only. Where that was a write, which had some octets to
+// tell instead, the end of the stream looks like a FIN; but a FIN leaves our side open.
+bool was_reset(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_CLOSE;
 }
 
 }  // namespace
@@ -82,7 +91,7 @@ void RingStreams::prepare() {
 
 void RingStreams::start_receiving(uint32_t index) {
   Stream& stream = streams_[index];
-  if (stream.state != State::connected) return;
+  if (!may_receive(stream)) return;
   // Without multishot a connection has a buffer only while it has something to put there.
   if (!features_.multishot) return poll(Op::receive_poll, index, POLLIN);
   io_uring_sqe* entry = ring_.entry();
@@ -94,7 +103,7 @@ void RingStreams::start_receiving(uint32_t index) {
 
 void RingStreams::receive_once(uint32_t index) {
   Stream& stream = streams_[index];
-  if (stream.state != State::connected) return;
+  if (!may_receive(stream)) return;
   if (!buffers_.take(stream.buffer)) return wanting_buffers_.push_back(reference(index));
   io_uring_sqe* entry = ring_.entry();
   io_uring_prep_recv(entry, stream.fd.get(), buffers_.at(stream.buffer), buffer_size,
@@ -108,15 +117,28 @@ void RingStreams::on_receive(uint32_t index, const Finished& finished) {
   uint16_t buffer = once ? stream.buffer : finished.buffer();
   if (once || finished.has_buffer()) buffers_.lend(buffer);
   if (stream.state == State::closing) return close_if_quiet(index);
-  if (finished.op() == Op::receive_poll && finished.result >= 0) return receive_once(index);
+  if (finished.op() == Op::receive_poll && finished.result >= 0)
+    return stream.paused ? void() : receive_once(index);
   int32_t result = finished.result;
-  bool passing = result == -ENOBUFS || result == -EAGAIN || result == -EINTR;
+  // Cancelled: it was paused, and may go on by now.
+  bool passing = result == -ENOBUFS || result == -EAGAIN || result == -EINTR ||
+                 result == -ECANCELED;
   if (!finished.more() && (result > 0 || passing)) to_receive_.push_back(reference(index));
   if (passing || stream.deaf) return;
+  if (result == 0 && was_reset(stream.fd.get())) result = -ECONNRESET;
   stream.deaf = result <= 0;
   Bytes bytes;
   if (result > 0) bytes = {buffers_.at(buffer), static_cast<size_t>(result)};
   tell(Event::received, stream.token, result, bytes);
+}
+
+void RingStreams::set_receiving(StreamId id, bool on) {
+  Stream& stream = streams_[id.v];
+  stream.paused = !on;
+  if (on)
+    to_receive_.push_back(reference(id.v));
+  else if (stream.receiving != Op::none)
+    ring_.cancel(stream.receiving, id.v, stream.generation);
 }
 
 // ---- The end

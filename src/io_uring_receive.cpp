@@ -12,13 +12,15 @@ namespace {
 
 constexpr uint16_t buffer_group = 0;
 constexpr uint32_t most_buffers = 512;
+constexpr uint32_t name_size = 32;     // an Address, and the control messages behind it aligned
 constexpr uint32_t control_size = 64;  // a UDP_GRO message, and room
+static_assert(name_size >= sizeof(Address));
+static_assert((sizeof(io_uring_recvmsg_out) + name_size) % alignof(cmsghdr) == 0);
 // A merged run of replies may be as long as the longest datagram, and its tail must not be lost.
 constexpr uint32_t longest_payload = 65535;
 // Not a multiple of a page: buffers at one page offset would compete for the same cache lines.
 constexpr uint32_t buffer_size =
-    (sizeof(io_uring_recvmsg_out) + sizeof(Address) + control_size + longest_payload + 63) / 64 *
-    64;
+    (sizeof(io_uring_recvmsg_out) + name_size + control_size + longest_payload + 63) / 64 * 64;
 constexpr uint32_t registered_sockets = 256;
 constexpr uint32_t slots_of_first = 32, slots_of_last = 4;
 constexpr size_t frame_count = 512, vector_count = 4096;  // sends between two submissions
@@ -39,7 +41,7 @@ size_t segment_size(msghdr& message) {
 RingDatagrams::RingDatagrams(Ring& ring, RingFeatures& features, std::vector<Completion>& done)
     : ring_(ring), features_(features), done_(done), frames_(frame_count),
       vectors_(vector_count) {
-  receive_header_.msg_namelen = sizeof(Address);
+  receive_header_.msg_namelen = name_size;
   receive_header_.msg_controllen = control_size;
 }
 

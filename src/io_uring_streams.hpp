@@ -19,6 +19,7 @@ class RingStreams {
   void close_stream(StreamId id);
 
   Io::OpenedConnection connect(const ConnectOptions& options, Token token);
+  void set_receiving(StreamId id, bool on);
   void close_connection(StreamId id, CloseKind kind);
 
   // Before each wait: received bytes may be overwritten, what waited for buffers goes on.
@@ -49,6 +50,7 @@ class RingStreams {
     // What the kernel has of ours: at most one operation in each direction.
     Op receiving = Op::none;
     Op sending = Op::none;
+    bool paused = false;  // is not to receive for now
     bool deaf = false;  // the peer's FIN or an error has been told
     bool writing = false;
     bool terminal = false;
@@ -79,6 +81,10 @@ class RingStreams {
   void end_write(Stream& stream, int32_t result);
 
   void on_connect(uint32_t index, int32_t result);
+  bool may_receive(const Stream& stream) const {
+    return stream.state == State::connected && stream.receiving == Op::none && !stream.paused &&
+           !stream.deaf;
+  }
   void start_receiving(uint32_t index);
   void receive_once(uint32_t index);
   void on_receive(uint32_t index, const Finished& finished);

@@ -8,7 +8,8 @@ namespace ringdns {
 namespace {
 constexpr Duration least_stall = std::chrono::milliseconds(500);
 constexpr Duration most_stall = std::chrono::seconds(2);
-constexpr Duration no_descriptor_pause = std::chrono::milliseconds(100);
+constexpr Duration shortage_pause = std::chrono::milliseconds(100);   // with none open
+constexpr Duration shortage_memory = std::chrono::seconds(1);
 constexpr uint8_t most_moves = 3;               // of a lookup, at no charge
 constexpr size_t most_held_memory = 32 * 1024 * 1024;
 constexpr uint32_t remembered_servers = 65536;  // beyond those that are busy
@@ -32,7 +33,7 @@ uint16_t Window::acquire(Rng& rng, uint32_t slot) {
   free_.pop_back();
   uint32_t mask = static_cast<uint32_t>(entries_.size() - 1);
   uint16_t id = static_cast<uint16_t>((rng.next() & ~mask) | place);
-  entries_[place] = {slot, id};
+  entries_[place] = {slot, id, true};
   return id;
 }
 
@@ -89,14 +90,13 @@ void Tcp::handle(uint32_t index, ConnectionEvent event) {
 }
 
 void Tcp::open_connection(uint32_t server) {
-  if (free_connections_.empty()) {
+  if (full()) {
     if (!idle_.empty(0)) {
       ++stats_.evicted;
       handle(idle_.front(0), ConnectionEvent::evicted);
     }
     return want(server);  // until that descriptor is closed
   }
-  if (now_ < no_descriptors_until_) return want(server);
   uint16_t index = free_connections_.back();
   if (!connect(index, server)) return;
   free_connections_.pop_back();
@@ -121,8 +121,7 @@ bool Tcp::connect(uint32_t index, uint32_t server) {
   Io::OpenedConnection opened = io_.connect(options, {index, generation, token_kind_});
   if (!opened.id.valid()) {
     if (local(opened.error)) {
-      ++stats_.local_errors;
-      no_descriptors_until_ = now_ + no_descriptor_pause;
+      note_shortage(in_use_);
       want(server);
     } else {
       servers_.note_connect_failure(record, true, now_);
@@ -149,6 +148,22 @@ bool Tcp::connect(uint32_t index, uint32_t server) {
   return true;
 }
 
+// This host gives no more connections than are open: they are all there are for a while.
+void Tcp::note_shortage(uint32_t open) {
+  ++stats_.local_errors;
+  shortage_limit_ = open;
+  shortage_until_ = now_ + (open == 0 ? shortage_pause : shortage_memory);
+}
+
+// The lookups go on waiting until this host has a port to spare.
+void Tcp::postpone(uint32_t index) {
+  Connection& connection = connections_[index];
+  ++stats_.connect_failures;
+  note_shortage(in_use_ - 1);
+  want(connection.server);
+  handle(index, ConnectionEvent::postponed);
+}
+
 void Tcp::rest(uint32_t index) {
   Connection& connection = connections_[index];
   connection.idle_until = now_ + connection.idle_time;
@@ -162,10 +177,14 @@ void Tcp::rest(uint32_t index) {
 // The progress rule.
 void Tcp::requeue(uint32_t index) {
   Connection& connection = connections_[index];
+  TcpServer& server = servers_[connection.server];
   bool answered = connection.answers > 0;
   bool stalled = now_ - connection.heard >= least_stall;
-  if (connection.window.answerable() > 0)
-    servers_.note_death(servers_[connection.server], connection.answers, now_);
+  if (connection.window.answerable() > 0) {
+    // One that takes queries and never answers is as good as one that cannot be reached.
+    if (stalled && !answered) fail_server(connection.server, TcpFailure::timeout);
+    else servers_.note_death(server, connection.answers, now_);
+  }
   connection.window.clear([&](uint32_t slot) {
     Lookup& lookup = lookups_[slot];
     tickets_[slot].place = Place::none;
@@ -183,14 +202,16 @@ void Tcp::requeue(uint32_t index) {
 void Tcp::charge_waiters(uint32_t index) {
   Connection& connection = connections_[index];
   ++stats_.connect_failures;
-  TcpServer& server = servers_[connection.server];
-  bool refused = connection.refused;
-  // Lookups that wait for another connection of this server's go on waiting for it.
-  if (server.connections == 1) {
-    servers_.note_connect_failure(server, refused, now_);
-    lose_waiters(connection.server, refused ? TcpFailure::refused : TcpFailure::timeout);
-  }
+  fail_server(connection.server,
+              connection.refused ? TcpFailure::refused : TcpFailure::timeout);
   close(index, CloseKind::fin);
+}
+
+// Lookups that wait for another connection of this server's go on waiting for it.
+void Tcp::fail_server(uint32_t server, TcpFailure why) {
+  if (servers_[server].connections > 1) return;
+  servers_.note_connect_failure(servers_[server], why == TcpFailure::refused, now_);
+  lose_waiters(server, why);
 }
 
 void Tcp::close(uint32_t index, CloseKind kind) {
@@ -229,6 +250,7 @@ void Tcp::on_completion(const Completion& completion, User& user) {
   switch (completion.event) {
     case Event::connected:
       if (connection.state != ConnectionState::connecting) return;
+      if (local(-completion.result)) return postpone(index);
       connection.connected = completion.result == 0;
       connection.refused = completion.result != 0 && completion.result != -ETIMEDOUT;
       handle(index, connection.connected ? ConnectionEvent::connected : ConnectionEvent::failed);
@@ -263,6 +285,10 @@ bool Tcp::on_message(uint32_t index, Bytes message, User& user) {
   Connection& connection = connections_[index];
   Header header(message);
   uint32_t slot = connection.window.holder(header.id());
+  if (connection.window.answered(header.id())) {  // a duplicate harms nobody
+    ++stats_.late;
+    return true;
+  }
   if (!header.qr() || slot == Window::vacant) return stray(connection);
   if (slot == Window::tombstone) {
     ++stats_.late;
@@ -293,7 +319,7 @@ void Tcp::count_answer(Connection& connection, uint32_t slot) {
   uint32_t microseconds = to_us(now_) - lookups_[slot].sent_us;
   ++stats_.replies;
   stats_.latency.add(microseconds);
-  servers_.note_answer(server, std::chrono::microseconds(microseconds));
+  servers_.note_answer(server, std::chrono::microseconds(microseconds), now_);
   ++connection.answers;
   if (++connection.clean < server.depth) return;
   connection.clean = 0;
@@ -303,15 +329,15 @@ void Tcp::count_answer(Connection& connection, uint32_t slot) {
 // After anything that may have changed what the connection owes or may be given.
 void Tcp::settle(uint32_t index) {
   Connection& connection = connections_[index];
-  bool open = connection.state == ConnectionState::active ||
-              connection.state == ConnectionState::draining;
+  bool idle = connection.state == ConnectionState::idle;
+  bool draining = connection.state == ConnectionState::draining;
+  bool open = connection.state == ConnectionState::active || draining || idle;
   if (!open || connection.writing || index == told_) return;
   const TcpServer& server = servers_[connection.server];
-  bool draining = connection.state == ConnectionState::draining;
+  if (idle) return server.waiting ? mark_due(connection.server) : void();
   if (server.waiting && !draining) {
     if (room(connection) > 0) return mark_due(connection.server);
-    // Its window is full of queries that it never answered.
-    if (connection.window.answerable() == 0) {
+    if (spent(connection)) {
       ++stats_.stalled;
       servers_.note_death(servers_[connection.server], connection.answers, now_);
       return handle(index, ConnectionEvent::timer);
@@ -324,6 +350,7 @@ void Tcp::settle(uint32_t index) {
 
 void Tcp::on_timer(uint32_t index) {
   Connection& connection = connections_[index];
+  if (servers_[connection.server].waiting == 0) connection.held_since = Instant{};
   if (connection.held_since != Instant{}) mark_due(connection.server);
   if (now_ < state_due(connection)) return arm(index);
   bool owes = connection.state == ConnectionState::active ||
@@ -350,6 +377,7 @@ Instant Tcp::state_due(const Connection& connection) const {
     case ConnectionState::draining: break;
   }
   if (connection.window.answerable() == 0) return Instant::max();
+  if (connection.transfer && transfers_held_) return Instant::max();
   if (connection.answers == 0) return connection.heard + most_stall;
   // One slow name is not a stalled connection: where nobody waits behind it, the queries' own
   // deadlines decide.
@@ -370,8 +398,7 @@ uint32_t Tcp::room(const Connection& connection) const {
 
 Instant Tcp::next_deadline() const {
   Instant deadline = timers_.next();
-  if (!wanting_.empty() && now_ < no_descriptors_until_)
-    deadline = std::min(deadline, no_descriptors_until_);
+  if (!wanting_.empty() && now_ < shortage_until_) deadline = std::min(deadline, shortage_until_);
   return deadline;
 }
 
@@ -381,7 +408,18 @@ void Tcp::obey_keepalive(uint16_t timeout) {
   if (timeout == 0) return handle(told_, ConnectionEvent::retire);
   // REQ 11: before the server does.
   constexpr Duration unit = std::chrono::milliseconds(100);
-  connection.idle_time = std::max(timeout * unit - unit, unit / 2);
+  connection.idle_time = std::min(options_.tcp_idle, std::max(timeout * unit - unit, unit / 2));
+}
+
+void Tcp::hold_transfers(bool on) {
+  transfers_held_ = on;
+  for (Connection& connection : connections_) {
+    bool open = connection.state == ConnectionState::active ||
+                connection.state == ConnectionState::draining;
+    if (!open || !connection.transfer) continue;
+    io_.set_receiving(connection.stream, !on);
+    connection.heard = now_;
+  }
 }
 
 void Tcp::close_all() {

@@ -46,8 +46,10 @@ void Tcp::complete(uint32_t slot) {
   Ticket& ticket = tickets_[slot];
   ensure(ticket.place == Place::out, "what completes was asked");
   ticket.place = Place::none;
-  connections_[ticket.connection].window.release(ticket.id);
-  connections_[ticket.connection].transfer = false;
+  Connection& connection = connections_[ticket.connection];
+  connection.window.release(ticket.id);
+  if (std::exchange(connection.transfer, false) && transfers_held_)
+    io_.set_receiving(connection.stream, true);
 }
 
 void Tcp::withdraw(uint32_t slot) {
@@ -85,7 +87,8 @@ void Tcp::lose_waiters(uint32_t server, TcpFailure why) {
 
 void Tcp::advance(User& user) {
   timers_.expire(now_, [this](uint32_t index) { on_timer(index); });
-  if (now_ >= no_descriptors_until_ && !free_connections_.empty()) serve_next_wanting();
+  for (size_t free = free_connections_.size(); free > 0 && !full() && !wanting_.empty(); --free)
+    serve_next_wanting();
   tell_losses(user);
   for (size_t at = 0; at < due_servers_.size(); ++at) serve(due_servers_[at], user);
   due_servers_.clear();
@@ -133,6 +136,12 @@ void Tcp::serve(uint32_t server, User& user) {
   for (uint16_t index = servers_[server].first_connection; index != no_connection; index = next) {
     Connection& connection = connections_[index];
     next = connection.next_of_server;
+    // It came to rest so when nobody waited; who waits now would do so until its idle time is over.
+    if (connection.state == ConnectionState::idle && spent(connection)) {
+      ++stats_.stalled;
+      handle(index, ConnectionEvent::timer);
+      continue;
+    }
     bool open = connection.state == ConnectionState::active ||
                 connection.state == ConnectionState::idle;
     bool write = open && !connection.writing && room(connection) > 0 &&
@@ -189,6 +198,7 @@ void Tcp::transmit(uint32_t index, User& user) {
   }
   if (connection.out.empty()) return;
   connection.writing = true;
+  if (connection.transfer && transfers_held_) io_.set_receiving(connection.stream, false);
   io_.write(connection.stream, connection.out.bytes(), {index, connection.generation, token_kind_});
   // Others wait for a slot, and this one had its share; or the server would close anyway.
   uint32_t share = wanting_.empty() ? most_queries : options_.tcp_pipeline;

@@ -15,13 +15,14 @@ constexpr uint8_t timeouts_that_cool = 2;
 // nothing, and one that hangs up on everybody is not asked for ever.
 constexpr uint8_t barren_that_cool = 8;
 constexpr uint16_t one_shot_connections = 4;
+constexpr uint32_t crowd = 64;
+constexpr Duration silence_that_warns = std::chrono::milliseconds(500);
 // Two deaths at the same count are taken for a rule of the server's.
 constexpr uint32_t longest_limit = 1024;
 
 constexpr Duration truncation_memory = std::chrono::seconds(600);
 constexpr uint16_t samples_needed = 8;
 constexpr float skip_when_open = 0.25f, skip_when_cold = 0.6f;
-constexpr uint32_t udp_share = 32;
 }  // namespace
 
 uint32_t TcpServers::find(const Address& address) const {
@@ -55,8 +56,14 @@ uint32_t TcpServers::free_record() {
   return no_slot;
 }
 
-void TcpServers::note_answer(TcpServer& server, Duration round_trip) {
+bool TcpServers::crowded(uint32_t server, Instant now) const {
+  if (server == no_slot || records_[server].waiting < crowd) return false;
+  return now - records_[server].answered > silence_that_warns;
+}
+
+void TcpServers::note_answer(TcpServer& server, Duration round_trip, Instant now) {
   server.timeouts = server.barren = server.cooldowns = 0;
+  server.answered = now;
   server.round_trip = server.round_trip == Duration{} ? round_trip
                                                       : (7 * server.round_trip + round_trip) / 8;
 }
@@ -111,14 +118,14 @@ void TruncationMemory::sample(const Address& server, uint16_t type, bool truncat
   entry.updated = now;
 }
 
-bool TruncationMemory::skip_udp(const Address& server, uint16_t type, bool open, Instant now,
-                                Rng& rng) const {
+TruncationMemory::Advice TruncationMemory::advice(const Address& server, uint16_t type,
+                                                  Instant now) const {
   uint64_t key = key_of(server, type);
   const Entry& entry = entries_[key >> 32 & (size - 1)];
-  if (entry.key != key || entry.samples < samples_needed) return false;
-  if (now - entry.updated >= truncation_memory) return false;
-  if (entry.share < (open ? skip_when_open : skip_when_cold)) return false;
-  return rng.below(udp_share) != 0;
+  bool known = entry.key == key && entry.samples >= samples_needed &&
+               now - entry.updated < truncation_memory;
+  if (!known || entry.share < skip_when_open) return Advice::udp;
+  return entry.share < skip_when_cold ? Advice::tcp_when_open : Advice::tcp;
 }
 
 }  // namespace ringdns

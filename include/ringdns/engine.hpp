@@ -102,9 +102,10 @@ class Engine final : private Tcp::User {
   void send();
   void send_udp(uint32_t slot, const Address& to);
   bool wants_tcp(uint32_t slot, const Address& to);
+  bool skips_udp(const Address& to, uint16_t type);
   bool asked_by_another(uint32_t slot, const Address& to) const;
   const Address& choose(uint32_t slot);
-  bool choose_warm(uint32_t slot);
+  bool choose_for_tcp(uint32_t slot);
   void set_asked(Lookup& lookup, AskedResolver next);
   Query query_for(uint32_t slot);
   EdnsOptions edns_for(const Lookup& lookup) const;

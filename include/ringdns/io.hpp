@@ -42,7 +42,8 @@ static_assert(sizeof(Token) == 8);
 
 enum class Event : uint8_t {
   datagram,     // token: the socket's. bytes, from. result: bytes received; a datagram cut to the
-                // receive buffer has Completion::cut set (tcp.md 3: counts as truncated)
+                // receive buffer has Completion::cut set (tcp.md 3: counts as truncated). Up to
+                // 4096 octets, the most that EDNS ever advertises, come whole
   send_failed,  // token: the datagram's. result: -errno. -EAGAIN, -ENOBUFS, -ENOMEM: local
                 // back-pressure, nothing left the machine
   unreachable,  // token: the socket's. ICMP error: result -errno, bytes: the start of the payload
@@ -130,6 +131,9 @@ class Io {
     int error = 0;  // errno, where id is not valid: no socket was to be had
   };
   virtual OpenedConnection connect(const ConnectOptions& options, Token token) = 0;
+  // A connection that was connected: stops its receiving, or starts it again, so that TCP itself
+  // holds up a peer that sends more than can be taken. What had arrived may still be told.
+  virtual void set_receiving(StreamId connection, bool on) = 0;
   // In any state, once. A write in flight completes, with -ECANCELED or what became of it.
   virtual void close_connection(StreamId connection, CloseKind kind) = 0;
 

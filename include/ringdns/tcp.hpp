@@ -37,6 +37,11 @@ class Window {
     return entry.slot != vacant && entry.id == id ? entry.slot : vacant;
   }
   void release(uint16_t id);  // held, tombstone or not
+  // It was held, and its place was not given to another since.
+  bool answered(uint16_t id) const {
+    const Entry& entry = entries_[id & (entries_.size() - 1)];
+    return entry.slot == vacant && entry.used && entry.id == id;
+  }
   void bury(uint16_t id);     // its lookup leaves; the reply may still come
   // Empties it, handing over each slot that is still waited for.
   template <class F>
@@ -50,6 +55,7 @@ class Window {
   struct Entry {
     uint32_t slot = vacant;
     uint16_t id = 0;
+    bool used = false;
   };
   std::vector<Entry> entries_;
   std::vector<uint16_t> free_;
@@ -102,12 +108,18 @@ class Tcp {
   void withdraw(uint32_t slot);
 
   bool cooling(const Address& server) const { return servers_.cooling(servers_.find(server), now_); }
+  bool crowded(const Address& server) const { return servers_.crowded(servers_.find(server), now_); }
   // A connection with room for another query is open.
   bool has_room(const Address& server) const;
   // Could a connection to one more server be had without a queue?
-  bool roomy() const { return wanting_.empty() && in_use_ * 2 <= connections_.size(); }
+  bool roomy() const {
+    return wanting_.empty() && !full() && in_use_ * 2 <= connections_.size();
+  }
   // edns-tcp-keepalive of the reply just told (RFC 7828), in units of 100 ms.
   void obey_keepalive(uint16_t timeout);
+  // Transfers stop receiving while nobody takes what they bring, or go on.
+  void hold_transfers(bool on);
+  bool transfers_held() const { return transfers_held_; }
   // Closes what is open: the run is over.
   void close_all();
 
@@ -155,9 +167,15 @@ class Tcp {
   void handle(uint32_t index, ConnectionEvent event);
   void open_connection(uint32_t server);
   bool connect(uint32_t index, uint32_t server);
+  void note_shortage(uint32_t open);
+  bool full() const {
+    return free_connections_.empty() || (now_ < shortage_until_ && in_use_ >= shortage_limit_);
+  }
+  void postpone(uint32_t index);
   void rest(uint32_t index);
   void requeue(uint32_t index);
   void charge_waiters(uint32_t index);
+  void fail_server(uint32_t server, TcpFailure why);
   void close(uint32_t index, CloseKind kind);
   void release(uint32_t index);
   void on_received(uint32_t index, const Completion& completion, User& user);
@@ -169,6 +187,10 @@ class Tcp {
   void arm(uint32_t index);
   Instant state_due(const Connection& connection) const;
   uint32_t room(const Connection& connection) const;
+  // Full of queries that it never answered, and whose lookups have left.
+  bool spent(const Connection& connection) const {
+    return connection.window.answerable() == 0 && room(connection) == 0;
+  }
 
   // Queues: tcp_queue.cpp
   void tell_losses(User& user);
@@ -203,8 +225,10 @@ class Tcp {
   std::vector<Loss> losses_;               // told to the user in advance(), never while parsing
   uint32_t in_use_ = 0;                    // connections that are not free
   uint32_t told_ = no_connection;          // whose reply is being told
+  bool transfers_held_ = false;
   size_t held_memory_ = 0;                 // octets in all reassembly buffers
-  Instant no_descriptors_until_{};
+  uint32_t shortage_limit_ = 0;            // connections at most, until then
+  Instant shortage_until_{};
 };
 
 }  // namespace ringdns

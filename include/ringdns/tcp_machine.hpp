@@ -19,6 +19,7 @@ enum class ConnectionEvent : uint8_t {
   acquired,     // a server's lookups get this slot
   connected,    // SO_ERROR was 0
   failed,       // connecting ended in an error
+  postponed,    // in one of this host's own making: no port, no memory
   work,         // there is a query to write
   drained,      // the last outstanding query was answered
   retire,       // keepalive 0, the learned number of answers, 60000 queries, another's turn
@@ -60,6 +61,7 @@ constexpr ConnectionStep step(ConnectionState state, ConnectionEvent event) {
         case E::failed:
         case E::timer:
         case E::died: return {A::charge, S::closing};
+        case E::postponed: return {A::finish, S::closing};
         default: break;
       }
       break;

@@ -30,12 +30,13 @@ struct TcpServer {
   uint16_t depth = 2;          // queries in flight that it has shown to bear
   uint16_t answer_limit = 0;   // it closes after so many answers; 0: not known to
   uint16_t last_death = 0;     // answers of the latest connection that died with queries out
-  uint8_t timeouts = 0;        // connects without an answer from the network, in a row
+  uint8_t timeouts = 0;        // connections that met silence only, in a row
   uint8_t barren = 0;          // connections that died without any answer, in a row
   uint8_t cooldowns = 0;       // in a row; doubles the next one
   Instant cooling_until{};
   Instant limit_until{};
   Duration round_trip{};       // smoothed, of its answers; 0: none yet
+  Instant answered{};          // the latest
 };
 
 class TcpServers {
@@ -53,10 +54,14 @@ class TcpServers {
     return server != no_slot && now < records_[server].cooling_until;
   }
 
+  // A crowd waits for it, and it has not shown that it answers, or not for a while: whoever can
+  // ask elsewhere does, so that one bad server holds up only the first few who came to it.
+  bool crowded(uint32_t server, Instant now) const;
+
   // An answer came: it is well. Depth doubles when a clean window went by (the caller counts).
-  void note_answer(TcpServer& server, Duration round_trip);
-  // REQ 15: refused: true where the server's host said so, which is definite; a connect without
-  // any answer may be one lost segment, and has a second chance.
+  void note_answer(TcpServer& server, Duration round_trip, Instant now);
+  // REQ 15: refused: true where the server's host said so, which is definite; a connection that
+  // met silence only, to its SYN or its queries, has a second chance.
   void note_connect_failure(TcpServer& server, bool refused, Instant now);
   // A connection died, with queries out, after so many answers (progress rule).
   void note_death(TcpServer& server, uint32_t answers, Instant now);
@@ -86,9 +91,12 @@ class TruncationMemory {
   TruncationMemory() : entries_(size) {}
 
   void sample(const Address& server, uint16_t type, bool truncated, Instant now);
-  // Is asking over UDP first a waste? open: a connection with room is at hand. One in 32 still
-  // goes by UDP, to notice a change.
-  bool skip_udp(const Address& server, uint16_t type, bool open, Instant now, Rng& rng) const;
+  enum class Advice : uint8_t {
+    udp,
+    tcp_when_open,  // where a connection with room is at hand
+    tcp,
+  };
+  Advice advice(const Address& server, uint16_t type, Instant now) const;
 
  private:
   static constexpr size_t size = 4096;

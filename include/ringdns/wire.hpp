@@ -17,7 +17,9 @@ inline constexpr size_t header_size = 12;
 inline constexpr size_t max_name = 255;       // wire octets, RFC 1035 2.3.4
 inline constexpr size_t max_message = 65535;
 
-enum class NameError : uint8_t { none, empty, empty_label, label_too_long, name_too_long, bad_escape };
+enum class NameError : uint8_t {
+  none, empty, empty_label, label_too_long, name_too_long, bad_escape
+};
 std::string_view describe(NameError error);  // "label longer than 63 octets"
 
 // A name in uncompressed wire form.

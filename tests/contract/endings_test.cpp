@@ -113,6 +113,10 @@ TEST_CASE("the peer's reset is told once, as an error") {
       driver.settle();
     }
     close_with_reset(connection.peer);
+    SUBCASE("with a write that is the first to meet it") {
+      if (!writing) driver.io().write(connection.id, bytes_of("too late"), write_token);
+      writing = true;
+    }
     CHECK(driver.only(Event::received, connection_token).result == -ECONNRESET);
     if (writing) CHECK(driver.only(Event::written, write_token).result < 0);
     driver.settle();

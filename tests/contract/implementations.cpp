@@ -1,4 +1,5 @@
 #include "io_epoll.hpp"
+#include "io_uring.hpp"
 #include "support.hpp"
 
 namespace contract {
@@ -14,6 +15,17 @@ const std::vector<Implementation>& all() {
          return make_io_epoll(concurrency, EpollFeatures{false, false, false, false});
        }},
       {"io_uring", [](uint32_t concurrency) { return make_io_uring(concurrency); }},
+      {"io_uring without multishot",
+       [](uint32_t concurrency) { return make_io_uring(concurrency, {.multishot = false}); }},
+      {"io_uring of an old kernel",
+       [](uint32_t concurrency) {
+         RingFeatures least{false, false, false, false, false, false, 0, 0};
+         return make_io_uring(concurrency, least);
+       }},
+      {"io_uring with next to no memory",
+       [](uint32_t concurrency) {
+         return make_io_uring(concurrency, {.receive_buffers = 4, .queue_entries = 32});
+       }},
   };
   return list;
 }

@@ -106,7 +106,8 @@ inline MutableBytes space_of(std::string& text) {
   return {reinterpret_cast<uint8_t*>(text.data()), text.size()};
 }
 
-// CPU time of this process so far.
-Duration cpu_time();
+Duration cpu_time();  // of this process so far
+// Whether it spends its time asleep; called up to three times.
+bool idles(const std::function<void()>& wait);
 
 }  // namespace contract

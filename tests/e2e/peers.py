@@ -96,13 +96,19 @@ class Server:
     unknown = set()  # types of SAMPLES that its zone parser does not know
 
     @classmethod
+    def installed(cls):
+        return shutil.which(cls.binary, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+
+    @classmethod
     def available(cls):
-        return bool(shutil.which(cls.binary, path=os.environ["PATH"] + ":/usr/sbin:/sbin"))
+        return bool(cls.installed())
 
     def __init__(self, case, zone, **settings):
         self.settings = settings
         self.dir = os.path.join(case.dir, f"{self.binary}{len(os.listdir(case.dir))}")
         os.mkdir(self.dir)
+        # A copy, as AppArmor confines the installed one to the folders of the system's service.
+        self.copy = shutil.copy(self.installed(), self.dir)
         self.zone_file = os.path.join(self.dir, "zone")
         with open(self.zone_file, "w") as file:
             file.write(zone)
@@ -126,8 +132,8 @@ class Server:
             file.write(self.config())
         with open(os.path.join(self.dir, "log"), "a") as log:
             self.process = process = subprocess.Popen(
-                self.command(config), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                cwd=self.dir)
+                [self.copy, *self.command(config)[1:]], stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, cwd=self.dir)
         case.stack.callback(support.end, process)  # again is harmless
         until = time.monotonic() + 60  # and then on another port
         while time.monotonic() < until and process.poll() is None:

@@ -36,7 +36,8 @@ const Packet two_addresses{"a.test", 1, {record(own, 1, address), record(own, 1,
                            {}, {}, 0x8580};
 const Packet alias{"c.test", 1, {record(own, 5, name("d.test")),
                                  record(name("d.test"), 1, address)}};
-const Packet no_such_name{"nx.test", 1, {}, {record(name("test"), 6, start_of_authority)}, {}, 0x8183};
+const Packet no_such_name{"nx.test", 1, {}, {record(name("test"), 6, start_of_authority)}, {},
+                          0x8183};
 const Packet empty{"empty.test", 1};
 const Packet referral{"ref.test", 1, {}, {record(own, 2, name("ns1.ref.test"))},
                       {record(name("ns1.ref.test"), 1, address)}, 0x8000};
@@ -63,7 +64,7 @@ TEST_CASE("S: the question's own answers, three fields") {
   CHECK(printed("S", Packet{"q.test", 28, {record(own, 28, "\x20\1\x0d\xb8"s +
                                                               std::string(11, '\0') + "\1")}}) ==
         "q.test. AAAA 2001:db8::1\n");
-  CHECK(printed("S", Packet{"ns.test", 2, {record(own, 2, name("ns.x"))}}) == "ns.test. NS ns.x.\n");
+  CHECK(printed("S", Packet{"n.test", 2, {record(own, 2, name("ns.x"))}}) == "n.test. NS ns.x.\n");
   CHECK(printed("S", Packet{"p.test", 12, {record(own, 12, name("p.x"))}}) == "p.test. PTR p.x.\n");
   CHECK(printed("S", Packet{"p.test", 39, {record(own, 39, name("p.x"))}}) ==
         "p.test. DNAME p.x.\n");
@@ -95,7 +96,8 @@ TEST_CASE("S with t, i, s") {
   CHECK(printed("St", alias) == "c.test. IN 300 CNAME d.test.\nd.test. IN 300 A 192.0.2.1\n");
   CHECK(printed("Si", two_addresses) == "\ta.test. A 192.0.2.1\n\ta.test. A 192.0.2.2\n");
   CHECK(printed("Sndus", exchange) ==
-        "mx.test. MX 10 m.test.\n\ntest. NS ns.test.\n\nm.test. A 192.0.2.1\nns.test. A 192.0.2.1\n");
+        "mx.test. MX 10 m.test.\n\ntest. NS ns.test.\n\n"
+        "m.test. A 192.0.2.1\nns.test. A 192.0.2.1\n");
   CHECK(printed("Sdus", referral) ==
         "\nref.test. NS ns1.ref.test.\n\nns1.ref.test. A 192.0.2.1\n");
   CHECK(printed("Snuis", referral) == "\n\tref.test. NS ns1.ref.test.\n");
@@ -274,11 +276,11 @@ TEST_CASE("B: the header, then time, server, length and packet of each reply") {
   CHECK(out.view() == header);
   const std::string packet = two_addresses.bytes();
   const std::string four = "\2\0\0\x35\xc0\0\2\x35"s;
-  CHECK(printed("B", packet) == u64(1'700'000'000) + four + std::string(120, '\0') +
-                                    static_cast<char>(packet.size()) + '\0' + packet);
+  const std::string time = u64(1'700'000'000);
+  const std::string tail = static_cast<char>(packet.size()) + "\0"s + packet;
+  CHECK(printed("B", packet) == time + four + std::string(120, '\0') + tail);
   const std::string six = "\x0a\0\0\x35\0\0\0\0\x20\1\x0d\xb8"s + std::string(11, '\0') + "\x35"s;
-  CHECK(printed("B", packet, "2001:db8::35") == u64(1'700'000'000) + six + std::string(104, '\0') +
-                                                    static_cast<char>(packet.size()) + '\0' + packet);
+  CHECK(printed("B", packet, "2001:db8::35") == time + six + std::string(104, '\0') + tail);
   for (const char* letters : {"F", "S", "L", "J"}) {
     Buffer none;
     make_formatter(*parse_output_format(letters))->append_preamble(none);

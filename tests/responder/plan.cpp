@@ -61,7 +61,7 @@ TcpChange read_tcp_change(Words& words) {
     bool unasked = words.take_if("unasked");
     return [=](TcpSettings& s) { s.keepalive = value, s.keepalive_unasked = unasked; };
   }
-  words.fail("expected a setting of TCP instead of \"" + words.peek() + "\"");
+  words.fail(join("expected a setting of TCP instead of \"", words.peek(), "\""));
   return [](TcpSettings&) {};
 }
 
@@ -122,7 +122,7 @@ void read_line(Words& words, Plan& plan, uint32_t number, View text) {
     plan.sections.back().rules.push_back(rule.get());
     plan.rules.push_back(std::move(rule));
   }
-  if (!words.done()) words.fail("\"" + words.peek() + "\" after the end of the line");
+  if (!words.done()) words.fail(join("\"", words.peek(), "\" after the end of the line"));
 }
 
 }  // namespace
@@ -140,7 +140,7 @@ ParsedPlan parse_plan(View text) {
     if (!split) words.fail("a quote is not closed");
     read_line(words, parsed.plan, number, line);
     if (words.error().empty()) continue;
-    parsed.error = "line " + std::to_string(number) + ": " + words.error();
+    parsed.error = join("line ", std::to_string(number), ": ", words.error());
     break;
   }
   return parsed;

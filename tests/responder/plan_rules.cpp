@@ -124,7 +124,7 @@ void read_record(Words& words, Rule& rule, Part& part) {
     record.size = static_cast<uint32_t>(*size);
   } else {
     auto octets = parse_rdata(record.type, rdata);
-    if (!octets) return words.fail("bad rdata of type " + type);
+    if (!octets) return words.fail(join("bad rdata of type ", type));
     record.rdata = std::move(*octets);
   }
   rule.records.push_back(std::move(record));
@@ -158,7 +158,7 @@ void read_action(Words& words, Rule& rule) {
   } else if (words.take_if("reset")) {
     rule.verb = Verb::reset;
   } else {
-    words.fail("expected an action instead of \"" + words.peek() + "\"");
+    words.fail(join("expected an action instead of \"", words.peek(), "\""));
   }
 }
 
@@ -172,7 +172,8 @@ void read_pattern(Words& words, Rule& rule) {
   rule.below = pattern.starts_with("*.");
   auto name = parse_name(rule.below ? pattern.substr(2) : pattern);
   if (rule.below && pattern == "*.") name = Octets{0};
-  if (!name) return words.fail("expected a name that ends in a dot instead of \"" + words.peek() + "\"");
+  if (!name)
+    return words.fail(join("expected a name that ends in a dot instead of \"", words.peek(), "\""));
   for (uint8_t octet : *name) rule.name.push_back(fold(octet));
   words.take();
 }
@@ -201,7 +202,7 @@ void read_rule(Words& words, Rule& rule) {
   while (read_condition(words, rule.when) || read_modifier(words, rule)) {
   }
   read_action(words, rule);
-  if (!words.done()) words.fail("\"" + words.peek() + "\" after the end of the rule");
+  if (!words.done()) words.fail(join("\"", words.peek(), "\" after the end of the rule"));
 
   Conditions types_only;
   types_only.types = rule.when.types;

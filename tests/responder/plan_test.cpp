@@ -49,7 +49,8 @@ TEST_CASE("rdata") {
   CHECK(parse_rdata(65280, W{"\\#", "2", "c00c"}) == Octets{0xc0, 0x0c});
   CHECK(parse_rdata(1, W{"\\#", "0"}) == Octets{});
   for (const auto& [type, words] : std::vector<std::pair<uint16_t, W>>{
-           {1, {"192.0.2"}}, {1, {}}, {1, {"1.2.3.4", "x"}}, {15, {"70000", "m."}}, {15, {"1", "m"}},
+           {1, {"192.0.2"}}, {1, {}}, {1, {"1.2.3.4", "x"}}, {15, {"70000", "m."}},
+           {15, {"1", "m"}},
            {16, {}}, {16, {std::string(256, 'x')}}, {43, {"1", "8", "2", "abc"}},
            {65280, {"x"}}, {46, {"x"}}, {1, {"\\#", "3", "c00c"}}, {1, {"\\#"}}})
     CHECK_FALSE_MESSAGE(parse_rdata(type, words), type);
@@ -66,14 +67,15 @@ TEST_CASE("a line that cannot be understood is named by its number") {
   CHECK(error("* answer MX hash").starts_with("line 1: bad rdata"));
   CHECK(error("* drop twice").starts_with("line 1: \"twice\" after the end"));
   CHECK(error("* \"drop").starts_with("line 1: a quote"));
-  for (View bad : {"* over sctp drop", "* first 0 drop", "* delay 5 drop", "* delay 5ms to 1ms drop",
-                   "* share 5 drop", "* rcode NOPE", "* truncate half", "* bad-owner odd drop",
-                   "* drip 1 answer", "* then", "*", "server", "server 0", "server x", "fault",
-                   "fault loss-in", "fault rain 5%", "udp open", "tcp", "tcp drip 0 every 1s",
-                   "tcp close", "tcp close 5", "tcp close at 0", "tcp reversed 1", "tcp banner ftp",
-                   "tcp keepalive 65536", "tcp idle", "* runt 65536 drop", "* length x drop",
-                   "* answer A hash ;", "* answer ;", "* transfer x", "server 1 2", "* tries drop",
-                   "* during 1s 2s drop", "* answer TXT size 65536"})
+  for (View bad : {"* over sctp drop", "* first 0 drop", "* delay 5 drop",
+                   "* delay 5ms to 1ms drop", "* share 5 drop", "* rcode NOPE", "* truncate half",
+                   "* bad-owner odd drop", "* drip 1 answer", "* then", "*", "server", "server 0",
+                   "server x", "fault", "fault loss-in", "fault rain 5%", "udp open", "tcp",
+                   "tcp drip 0 every 1s", "tcp close", "tcp close 5", "tcp close at 0",
+                   "tcp reversed 1", "tcp banner ftp", "tcp keepalive 65536", "tcp idle",
+                   "* runt 65536 drop", "* length x drop", "* answer A hash ;", "* answer ;",
+                   "* transfer x", "server 1 2", "* tries drop", "* during 1s 2s drop",
+                   "* answer TXT size 65536"})
     CHECK_MESSAGE(error(bad) != "", bad);
 }
 
@@ -117,7 +119,8 @@ TEST_CASE("a server's section comes before the general rules and touches no othe
 TEST_CASE("conditions on the query") {
   Scene scene("* A,AAAA over tcp rcode YXDOMAIN\n* MX rcode NXDOMAIN\n"
               "* edns-size 1233.. rcode NOTIMP\n* with-option 3 rcode NOTZONE\n"
-              "* with-edns rcode SERVFAIL\n* class CH rcode NOTAUTH\n* without-edns rcode FORMERR\n");
+              "* with-edns rcode SERVFAIL\n* class CH rcode NOTAUTH\n"
+              "* without-edns rcode FORMERR\n");
   CHECK(scene.tcp({.type = 28}).rcode() == 6);
   CHECK(scene.udp({.type = 15}).rcode() == 3);
   CHECK(scene.udp({.edns_size = 1232}).rcode() == 2);

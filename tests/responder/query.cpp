@@ -1,5 +1,7 @@
 #include "query.hpp"
 
+#include <algorithm>
+
 namespace responder {
 
 using ringdns::load_u16;

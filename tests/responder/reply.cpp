@@ -412,7 +412,7 @@ void append_transfer(Buffer& out, const Query& query, uint32_t records, uint32_t
     uint8_t address[4] = {10};
     for (int octet = 1; octet < 4; ++octet)
       address[octet] = static_cast<uint8_t>(i >> 8 * (3 - octet));
-    transfer.add(a, "r" + std::to_string(i), address);
+    transfer.add(a, join("r", std::to_string(i)), address);
   }
   transfer.add(soa, {}, soa_rdata);
   transfer.finish();

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/sock_diag.h>
 
+#include <algorithm>
 #include <map>
 
 #ifndef SO_MEMINFO
@@ -97,7 +98,8 @@ void append_sums(std::string& out, const Sums& sums, const Plan& plan) {
     append_string(out, name);
     out += ": " + std::to_string(value) + ", ";
   }
-  double mean = sums.ended ? static_cast<double>(sums.queries) / static_cast<double>(sums.ended) : 0;
+  double ended = static_cast<double>(std::max<uint64_t>(sums.ended, 1));
+  double mean = static_cast<double>(sums.queries) / ended;
   out += "\"queries_per_connection\": {\"min\": " +
          std::to_string(sums.ended ? sums.queries_least : 0) +
          ", \"max\": " + std::to_string(sums.queries_most) + ", \"mean\": " + std::to_string(mean) +

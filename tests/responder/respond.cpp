@@ -1,5 +1,7 @@
 #include "respond.hpp"
 
+#include <algorithm>
+
 #include "decide.hpp"
 
 namespace responder {
@@ -7,6 +9,7 @@ namespace {
 
 using ringdns::store_u16;
 
+constexpr size_t most_datagram = 65507;  // over IPv4
 constexpr uint16_t formerr = 1, notimp = 4, refused = 5, badvers = 16;
 
 Rng::Seed expand(uint64_t seed, uint64_t number) {
@@ -45,7 +48,8 @@ class Datagram {
     Action action{.source = source_of(shape), .delay = draw_delay(listener_.rng, rule)};
     size_t start = out_.bytes.size();
     size_t length = append_reply(out_.bytes, rule, query_, options, listener_.rng);
-    if (!options.truncated && length > query_.edns_size && !(shape.deform & oversize)) {
+    size_t limit = std::min<size_t>(query_.edns_size, most_datagram);
+    if (!options.truncated && length > limit && !(shape.deform & oversize)) {
       out_.bytes.truncate(start);
       options.truncated = true;
       length = append_reply(out_.bytes, rule, query_, options, listener_.rng);

@@ -3,6 +3,8 @@
 // real-socket server drive the same faults.
 #pragma once
 
+#include <unordered_map>
+
 #include "reply.hpp"
 
 namespace responder {

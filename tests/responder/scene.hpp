@@ -7,14 +7,6 @@
 
 namespace responder {
 
-// Not with +, which g++ 12 takes for overlapping copies (GCC bug 105651).
-template <class... Parts>
-std::string join(const Parts&... parts) {
-  std::string out;
-  (out.append(View(parts)), ...);
-  return out;
-}
-
 struct Ask {
   View name = "www.test.";
   uint16_t type = 1;

@@ -60,7 +60,8 @@ TEST_CASE("settings are for the connections they name; later lines are stronger"
 }
 
 TEST_CASE("a rule sees the connection and the query's place on it") {
-  Scene scene = scene_of("", "* connection 2 rcode NXDOMAIN\n* position 2.. rcode SERVFAIL\n* answer");
+  Scene scene = scene_of("", "* connection 2 rcode NXDOMAIN\n"
+                             "* position 2.. rcode SERVFAIL\n* answer");
   CHECK(scene.tcp().rcode() == 0);
   CHECK(scene.tcp().rcode() == 2);
   scene.accept();
@@ -90,12 +91,15 @@ TEST_CASE("a message cut off, then an end") {
   CHECK(cut[0].bytes.size() == 20);
   CHECK(ringdns::load_u16(cut[0].bytes.data()) > 18);
   CHECK(acts(scene_of("", "* then reset answer").tcp_all()) == Acts{Act::send, Act::reset});
-  CHECK(acts(scene_of("", "* then half-close answer").tcp_all()) == Acts{Act::send, Act::half_close});
+  CHECK(acts(scene_of("", "* then half-close answer").tcp_all()) ==
+        Acts{Act::send, Act::half_close});
   CHECK(scene_of("", "* stop 0 answer").tcp_all().empty());
 }
 
 TEST_CASE("length prefixes that lie") {
-  auto frame = [](View words) { return scene_of("", join("* ", words, " answer")).tcp_all()[0].bytes; };
+  auto frame = [](View words) {
+    return scene_of("", join("* ", words, " answer")).tcp_all()[0].bytes;
+  };
   size_t good = frame("").size();
   CHECK(ringdns::load_u16(frame("length +5").data()) == good - 2 + 5);
   CHECK(ringdns::load_u16(frame("length -5").data()) == good - 2 - 5);

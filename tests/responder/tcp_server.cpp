@@ -258,6 +258,13 @@ void TcpServer::fire(Instant now) {
   while (timers_.take(now, timer))
     if (slots_[timer.connection].generation == timer.generation && find(timer.connection))
       on_timer(timer, now);
+  for (uint32_t number : due_) {
+    Connection* connection = find(number);
+    if (!connection || !connection->due) continue;  // ended by another timer
+    connection->due = false;
+    write(number, now);
+  }
+  due_.clear();
 }
 
 void TcpServer::on_timer(const Timer& timer, Instant now) {
@@ -266,7 +273,9 @@ void TcpServer::on_timer(const Timer& timer, Instant now) {
     case Timer::What::act:
       --connection.late;
       queue(connection, timer.action, timer.bytes);
-      return write(timer.connection, now);
+      if (!connection.due) due_.push_back(timer.connection);
+      connection.due = true;
+      return;
     case Timer::What::wake:
       on_wake(connection.listener->state, connection.state, now, actions_);
       return perform(timer.connection, now);

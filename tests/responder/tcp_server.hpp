@@ -45,6 +45,7 @@ class TcpServer {
     bool half_closed = false;    // our FIN has gone
     bool writing = false;        // epoll tells when there is room
     bool waiting = false;        // a timer is set for the next piece
+    bool due = false;            // listed in due_
     uint32_t late = 0;           // sends postponed
     Instant not_before{};        // the next piece of a paced send
     Octets partial;              // a message's beginning
@@ -93,6 +94,7 @@ class TcpServer {
   std::vector<uint32_t> free_;
   Timers<Timer> timers_;
   Actions actions_;
+  std::vector<uint32_t> due_;  // connections whose late answers leave in one write
   uint64_t open_now_ = 0, open_most_ = 0;
   Fd spare_;  // given up for a moment where descriptors run out
   std::unique_ptr<uint8_t[]> octets_;

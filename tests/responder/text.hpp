@@ -16,6 +16,14 @@ using ringdns::Duration;
 using Octets = std::vector<uint8_t>;
 using View = std::string_view;
 
+// Not with +, which g++ 12 takes for overlapping copies (GCC bug 105651).
+template <class... Parts>
+std::string join(const Parts&... parts) {
+  std::string out;
+  (out.append(View(parts)), ...);
+  return out;
+}
+
 struct Range {
   uint64_t low = 0, high = UINT64_MAX;
   bool holds(uint64_t value) const { return low <= value && value <= high; }

@@ -168,7 +168,8 @@ void UdpServer::take_datagram(Listener& listener, Bytes packet, const Address& c
   size_t before = actions_.list.size();
   bool question = on_datagram(listener.state, query_, packet, now, actions_);
   bool delays = false;
-  for (size_t i = before; i < actions_.list.size(); ++i) delays |= actions_.list[i].delay.count() > 0;
+  for (size_t i = before; i < actions_.list.size(); ++i)
+    delays |= actions_.list[i].delay.count() > 0;
   uint64_t key = 0;
   if (question && (delays || !outstanding_.empty())) [[unlikely]] {
     // The port is kept beside, so that the same question from another port is found as well.

@@ -32,7 +32,8 @@ TEST_CASE("the fast path and the general one answer alike") {
   for (int edns : {-1, 1232})
     for (uint16_t type : {1, 28}) {
       Ask ask{"a.Test.", type, 9, edns};
-      CHECK(Scene("* answer A hash").udp(ask).all == Scene("* first 99 answer A hash").udp(ask).all);
+      CHECK(Scene("* answer A hash").udp(ask).all ==
+            Scene("* first 99 answer A hash").udp(ask).all);
     }
 }
 
@@ -67,7 +68,8 @@ TEST_CASE("queries out of order") {
     return scene.take();
   };
   Octets good = make_query({.edns_size = 1232});
-  for (size_t size = 0; size < 12; ++size) CHECK(send(Octets(good.begin(), good.begin() + size)).empty());
+  for (size_t size = 0; size < 12; ++size)
+    CHECK(send(Octets(good.begin(), good.begin() + size)).empty());
   for (size_t size = 12; size < good.size(); ++size) {
     auto sent = send(Octets(good.begin(), good.begin() + size));
     REQUIRE(sent.size() == 1);
@@ -134,7 +136,8 @@ TEST_CASE("truncation: a reply larger than the query's size; exact sizes") {
   CHECK(Scene("* oversize drop-above 1499 answer TXT size 1500").udp_silent({.type = 16}));
   CHECK_FALSE(Scene("* drop-above 1500 oversize answer TXT size 1500").udp_silent({.type = 16}));
   for (size_t size : {600u, 4000u, 65535u})
-    CHECK(Scene(join("* answer TXT size ", std::to_string(size))).tcp({.type = 16}).all.size() == size);
+    CHECK(Scene(join("* answer TXT size ", std::to_string(size)))
+              .tcp({.type = 16}).all.size() == size);
 }
 
 TEST_CASE("identity faults") {
@@ -156,7 +159,9 @@ TEST_CASE("identity faults") {
 }
 
 TEST_CASE("where a reply seems to come from") {
-  auto source = [](View word) { return Scene(join("* ", word, " answer")).udp_all({})[0].source; };
+  auto source = [](View word) {
+    return Scene(join("* ", word, " answer")).udp_all({})[0].source;
+  };
   CHECK(source("wrong-port") == Source::other_port);
   CHECK(source("wrong-address") == Source::other_address);
   CHECK(source("opt") == Source::own);

@@ -24,9 +24,10 @@ class Words {
     return accept(parse(peek()), what);
   }
   uint64_t number(uint64_t least, uint64_t most) {
-    auto found = parse_number(peek(), most);
-    if (found && *found < least) found.reset();
-    return accept(found, "a number from " + std::to_string(least) + " to " + std::to_string(most));
+    std::optional<uint64_t> found = parse_number(peek(), most);
+    bool good = found.value_or(0) >= least && found.has_value();
+    return accept(good ? found : std::nullopt,
+                  join("a number from ", std::to_string(least), " to ", std::to_string(most)));
   }
   // The same, but a word that is none is left for the next rule of the grammar.
   template <class T>
@@ -39,7 +40,7 @@ class Words {
  private:
   template <class T>
   T accept(std::optional<T> found, View what) {
-    if (!found || done()) fail("expected " + std::string(what) + " instead of \"" + peek() + "\"");
+    if (!found || done()) fail(join("expected ", what, " instead of \"", peek(), "\""));
     else ++at_;
     return found.value_or(T{});
   }
@@ -66,24 +67,26 @@ T choose(Words& words, const Named<T> (&table)[n]) {
   auto found = find_word(table, words.peek());
   if (!found) {
     std::string all;
-    for (const auto& entry : table) all += " " + std::string(entry.word);
-    words.fail("expected one of" + all + " instead of \"" + words.peek() + "\"");
+    for (const auto& entry : table) all += join(" ", entry.word);
+    words.fail(join("expected one of", all, " instead of \"", words.peek(), "\""));
   }
   words.take();
   return found.value_or(T{});
 }
 
 inline constexpr Named<Ending> endings[] = {{"close", Ending::close},
-                                     {"reset", Ending::reset},
-                                     {"half-close", Ending::half_close},
-                                     {"silent", Ending::silent},
-                                     {"deaf", Ending::deaf}};
+                                            {"reset", Ending::reset},
+                                            {"half-close", Ending::half_close},
+                                            {"silent", Ending::silent},
+                                            {"deaf", Ending::deaf}};
 
 inline Duration duration(Words& words) {
   return words.value(parse_duration, "a time such as 5ms or 1.5s");
 }
 inline uint64_t percent(Words& words) { return words.value(parse_percent, "a percentage"); }
-inline Range range(Words& words) { return words.value(parse_range, "a number or a range such as 1..5"); }
+inline Range range(Words& words) {
+  return words.value(parse_range, "a number or a range such as 1..5");
+}
 inline uint32_t count(Words& words, uint64_t least, uint64_t most) {
   return static_cast<uint32_t>(words.number(least, most));
 }

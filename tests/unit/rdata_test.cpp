@@ -147,7 +147,9 @@ TEST_CASE("character-strings are quoted, and escaped so that they can be read ba
 }
 
 TEST_CASE("type bitmaps: in order, never empty, no zero octet at the end") {
-  const auto bitmap = [](const std::string& windows) { return text(62, "\0\0\0\1\0\0"s + windows); };
+  const auto bitmap = [](const std::string& windows) {
+    return text(62, "\0\0\0\1\0\0"s + windows);
+  };
   CHECK(bitmap("") == "1 0");
   CHECK(bitmap("\0\1\x40"s) == "1 0 A");
   CHECK(bitmap("\0\1\x40\1\1\x40"s) == "1 0 A CAA");

@@ -11,14 +11,16 @@ using A = ConnectionAction;
 
 namespace {
 constexpr S states[] = {S::free, S::connecting, S::active, S::draining, S::idle, S::closing};
-constexpr E events[] = {E::acquired, E::connected, E::failed,     E::work,  E::drained, E::retire,
-                        E::died,     E::misbehaved, E::timer, E::evicted, E::closed};
+constexpr E events[] = {E::acquired, E::connected, E::failed, E::postponed,
+                        E::work,     E::drained,   E::retire, E::died,
+                        E::misbehaved, E::timer,   E::evicted, E::closed};
 
 // tcp.md "Connection slot", line by line. Whatever is not here changes nothing.
 const std::map<std::pair<S, E>, std::pair<A, S>> table = {
     {{S::free, E::acquired}, {A::open, S::connecting}},
     {{S::connecting, E::connected}, {A::flush, S::active}},
     {{S::connecting, E::failed}, {A::charge, S::closing}},
+    {{S::connecting, E::postponed}, {A::finish, S::closing}},
     {{S::connecting, E::timer}, {A::charge, S::closing}},
     {{S::connecting, E::died}, {A::charge, S::closing}},
     {{S::active, E::work}, {A::flush, S::active}},

@@ -36,7 +36,7 @@ TEST_CASE("REQ 15: refused cools at once, silence the second time; 2 s doubling 
     before = pause * 5 / 4;  // what doubles grows by more than jitter takes
     now = servers[index].cooling_until;
   }
-  servers.note_answer(servers[index], milliseconds(1));
+  servers.note_answer(servers[index], milliseconds(1), now);
   servers.note_connect_failure(servers[index], true, now);
   CHECK(servers[index].cooling_until - now <= seconds(2));
 }
@@ -74,10 +74,24 @@ TEST_CASE("a few poison queries cool no server, hanging up on everybody does") {
   for (int round = 0; round < 20; ++round) {
     for (int poison = 0; poison < 7; ++poison) servers.note_death(servers[index], 0, start);
     CHECK_FALSE(servers.cooling(index, start));
-    servers.note_answer(servers[index], milliseconds(1));
+    servers.note_answer(servers[index], milliseconds(1), start);
   }
   for (int death = 0; death < 8; ++death) servers.note_death(servers[index], 0, start);
   CHECK(servers.cooling(index, start));
+}
+
+TEST_CASE("a crowd before a server that does not answer, or no longer, is warned of") {
+  Rng rng({8});
+  TcpServers servers(rng, 4);
+  CHECK_FALSE(servers.crowded(no_slot, start));
+  uint32_t index = servers.find_or_add(server(1));
+  servers[index].waiting = 63;
+  CHECK_FALSE(servers.crowded(index, start));
+  servers[index].waiting = 64;
+  CHECK(servers.crowded(index, start));
+  servers.note_answer(servers[index], milliseconds(1), start);
+  CHECK_FALSE(servers.crowded(index, start + milliseconds(500)));
+  CHECK(servers.crowded(index, start + milliseconds(501)));
 }
 
 TEST_CASE("the records are bounded; those that somebody waits for are kept") {
@@ -97,33 +111,28 @@ TEST_CASE("the records are bounded; those that somebody waits for are kept") {
   CHECK(known == 8);
 }
 
-TEST_CASE("REQ 6: where most answers are truncated UDP is skipped, but for one in 32") {
-  Rng rng({6});
+TEST_CASE("REQ 6: what is learned of a server's and type's truncation, and forgotten") {
+  using Advice = TruncationMemory::Advice;
   TruncationMemory memory;
   Address at = server(1);
-  auto skips = [&](bool open, Instant now) {
-    int count = 0;
-    for (int i = 0; i < 3200; ++i) count += memory.skip_udp(at, type::txt, open, now, rng);
-    return count;
-  };
   for (int i = 0; i < 7; ++i) memory.sample(at, type::txt, true, start);
-  CHECK(skips(true, start) == 0);  // too few samples
+  CHECK(memory.advice(at, type::txt, start) == Advice::udp);  // too few samples
   memory.sample(at, type::txt, true, start);
-  int skipped = skips(false, start);
-  CHECK(skipped > 3000);
-  CHECK(skipped < 3200);
-  CHECK(skips(true, start + seconds(599)) > 3000);
-  CHECK(skips(true, start + seconds(600)) == 0);
-  int other_type = 0;
-  for (int i = 0; i < 100; ++i) other_type += memory.skip_udp(at, type::a, true, start, rng);
-  CHECK(other_type == 0);
+  CHECK(memory.advice(at, type::txt, start) == Advice::tcp);
+  CHECK(memory.advice(at, type::txt, start + seconds(599)) == Advice::tcp);
+  CHECK(memory.advice(at, type::txt, start + seconds(600)) == Advice::udp);
+  CHECK(memory.advice(at, type::a, start) == Advice::udp);
+  CHECK(memory.advice(server(2), type::txt, start) == Advice::udp);
 
-  // Between a quarter and 0.6 it pays only where a connection is open.
-  for (int i = 0; i < 6; ++i) memory.sample(at, type::txt, false, start);
-  CHECK(skips(false, start) == 0);
-  CHECK(skips(true, start) > 3000);
-  for (int i = 0; i < 10; ++i) memory.sample(at, type::txt, false, start);
-  CHECK(skips(true, start) == 0);
+  // 0.6 and a quarter are the bounds: 7/8 to the power of 3, of 4, of 10 and of 11.
+  auto whole = [&](int count) {
+    for (int i = 0; i < count; ++i) memory.sample(at, type::txt, false, start);
+    return memory.advice(at, type::txt, start);
+  };
+  CHECK(whole(3) == Advice::tcp);
+  CHECK(whole(1) == Advice::tcp_when_open);
+  CHECK(whole(6) == Advice::tcp_when_open);
+  CHECK(whole(1) == Advice::udp);
 }
 
 TEST_CASE("a window: ids are never in flight twice; a buried one waits for its reply") {
@@ -141,8 +150,10 @@ TEST_CASE("a window: ids are never in flight twice; a buried one waits for its r
   CHECK(window.answerable() == 3);
   CHECK(window.holder(ids[2]) == Window::tombstone);
   std::vector<uint32_t> left;
+  CHECK_FALSE(window.answered(ids[1]));
   window.release(ids[1]);
   CHECK(window.holder(ids[1]) == Window::vacant);
+  CHECK(window.answered(ids[1]));
   uint16_t again = window.acquire(rng, 9);
   CHECK(again % 4 == ids[1] % 4);
   window.release(ids[2]);
