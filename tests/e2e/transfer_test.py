@@ -245,7 +245,7 @@ class Transfers:
             with self.subTest(ending=ending):
                 server = self.serve(f"* AXFR stop 60000 then {ending} transfer 5000\n"
                                     "* answer A hash\n")
-                run = self.transfer(server, "AXFR", "Je", ["z.test."], "--tcp-timeout", "500")
+                run = self.transfer(server, "AXFR", "Je", ["z.test."], "--tcp-timeout", "2000")
                 *records, end = run.replies()
                 self.assertGreater(len(records), 1)
                 self.assertEqual((end["name"], end["type"], end["error"]),
@@ -258,7 +258,7 @@ class Transfers:
             with self.subTest(ending=ending):
                 server = self.serve(f"* AXFR tries 1 stop 5000 then {ending} transfer 5000\n"
                                     "* AXFR transfer 5000\n")
-                run = self.transfer(server, "AXFR", "S", ["z.test."], "--tcp-timeout", "500")
+                run = self.transfer(server, "AXFR", "S", ["z.test."], "--tcp-timeout", "2000")
                 self.assertEqual(len(run.lines()), 5002)
                 self.assertEqual(server.totals()["tcp_queries"], 2)
 
