@@ -408,7 +408,7 @@ void Tcp::obey_keepalive(uint16_t timeout) {
   if (timeout == 0) return handle(told_, ConnectionEvent::retire);
   // REQ 11: before the server does.
   constexpr Duration unit = std::chrono::milliseconds(100);
-  connection.idle_time = std::max(timeout * unit - unit, unit / 2);
+  connection.idle_time = std::min(options_.tcp_idle, std::max(timeout * unit - unit, unit / 2));
 }
 
 void Tcp::hold_transfers(bool on) {
