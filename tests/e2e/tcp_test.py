@@ -287,13 +287,12 @@ class Truncation:
         self.assertEqual(ended, [None])
         self.assertEqual(live.finish(), [])
 
-    def test_req_11_a_longer_keepalive_outlives_tcp_idle(self):
+    def test_req_11_a_keepalive_longer_than_tcp_idle_changes_nothing(self):
         server = self.serve("tcp keepalive 65535\n* truncate\n")
-        live = self.live("-r", server.address, "--io", self.io, "--tcp-idle", "1")
-        for name in names(20):
-            live.ask(name)
+        live = self.live_at(server, "--tcp-idle", "50")
+        live.ask("a.test")
+        support.wait_until(lambda: server.totals()["fin_by_client"] == 1, "our FIN")
         live.finish()
-        self.assertEqual(server.totals()["tcp_accepts"], 1)
 
     def test_req_11_keepalive_over_udp_is_ignored(self):
         zero = {scripted.KEEPALIVE: b"\0\0"}
