@@ -82,14 +82,13 @@ bool Engine::wants_tcp(uint32_t slot, const Address& to) {
   Lookup& lookup = lookups_[slot];
   if (needs_tcp(lookup)) return true;
   if (lookup.use_tcp && !tcp_.cooling(to)) return true;
-  if (lookup.on_tcp) {  // loss brought it there
-    ++stats_.tcp.back_to_udp;
-    lookup.on_tcp = false;
-  }
+  bool failed_there = lookup.on_tcp;  // where loss, or what was learned, had brought it
+  stats_.tcp.back_to_udp += failed_there;
+  lookup.on_tcp = false;
   lookup.use_tcp = false;
   if (options_.tcp == Options::Tcp::disabled) return false;
   if (options_.extended_input && asked_by_another(slot, to)) return !tcp_.cooling(to);
-  return skips_udp(to, lookup.type);
+  return !failed_there && skips_udp(to, lookup.type);
 }
 
 // tcp.md 6: one in 32 still goes by UDP, to notice a change.
