@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import signal
 import statistics
 import subprocess
@@ -192,7 +193,8 @@ def run_massdns(bench, scenario, ports):
     names = max(1, int(names_of(bench, scenario) * scenario.peer))
     _, usage = measure(bench, [
         bench.massdns, "-q", "--root", "-r", ports, "-o", scenario.form, "-w", bench.out, "-t", "A",
-        "-s", str(scenario.window), names_file(bench, names)])
+        "-s", str(scenario.window), *shlex.split(os.environ.get("MASSDNS_OPTIONS", "")),
+        names_file(bench, names)])
     return as_run(names, usage, names - count_lines(bench.out), None)
 
 
@@ -328,7 +330,8 @@ def pattern(text):
 
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="bench", description="Measures ringdns; see "
-                                     "tests/bench/README.md. MASSDNS may name a massdns binary.")
+                                     "tests/bench/README.md. MASSDNS may name a massdns binary, "
+                                     "MASSDNS_OPTIONS further options for it.")
     parser.add_argument("names", nargs="?", type=positive, default=500000, metavar="NAMES",
                         help="a run (500000)")
     parser.add_argument("rounds", nargs="?", type=positive, default=5, metavar="ROUNDS",
