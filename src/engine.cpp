@@ -327,9 +327,9 @@ void Engine::fail_try(uint32_t slot, FailureReason reason) {
   bool last = lookup.tries + 1u >= options_.tries;
   bool unanswered = lookup.timeouts == lookup.tries;
   lookup.edns = last && unanswered ? EdnsLevel::plain : EdnsLevel::full;
-  lookup.use_tcp = needs_tcp(lookup) ||
-                   (lost && lookup.timeouts == losses_before_tcp && !last && tcp_.roomy() &&
-                    options_.tcp != Options::Tcp::disabled);
+  lookup.lost = lost && lookup.timeouts == losses_before_tcp && !last && tcp_.roomy() &&
+                options_.tcp == Options::Tcp::fallback && !needs_tcp(lookup);
+  lookup.use_tcp = lookup.lost || needs_tcp(lookup);
   lookups_.to_ready(slot);
 }
 

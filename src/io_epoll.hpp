@@ -51,7 +51,7 @@ class TurnResults {
 
  private:
   // However many events a turn has, each one's share has room for a few of the longest datagrams.
-  static constexpr size_t arena_size = most_events * 8 * longest_datagram;
+  static constexpr size_t arena_size = most_events * 4 * longest_datagram;
   static constexpr size_t most_addresses = most_datagrams + most_events * 64;
 
   std::unique_ptr<uint8_t[]> arena_;

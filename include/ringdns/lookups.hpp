@@ -57,6 +57,7 @@ struct Lookup {
   bool has_port : 1 = false;     // id and port are held
   bool use_tcp : 1 = false;      // the next query goes over TCP
   bool truncated : 1 = false;    // a reply was: only TCP can complete it
+  bool lost : 1 = false;         // it goes over TCP because UDP met silence only (tcp.md 9)
   bool on_tcp : 1 = false;       // entered TCP and has not left it
   bool transfer : 1 = false;     // AXFR, IXFR: an answer of many messages
   bool transferring : 1 = false; // some of which were written

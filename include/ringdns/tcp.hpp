@@ -193,6 +193,7 @@ class Tcp {
   }
 
   // Queues: tcp_queue.cpp
+  Duration patience(const Lookup& lookup, Duration usual) const;
   void tell_losses(User& user);
   void serve(uint32_t server, User& user);
   bool hold(Connection& connection, const TcpServer& server);

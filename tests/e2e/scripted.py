@@ -199,3 +199,22 @@ def serve_all(connection, most=None):
             connection.finish()
             break
     connection.socket.close()
+
+
+def answer_windows(case, sizes, *arguments, then=serve_all):
+    """A run against a server that answers a window once it is full, and looks that no more than
+    that comes. Returns how many queries each window had."""
+    def converse(connection):
+        for size in sizes:
+            queries = connection.collect(size)
+            if not connection.quiet(0.05 if size < 64 else 0.3):
+                queries += connection.receive() or []
+            seen.append(len(queries))
+            connection.send(*[query.reply() for query in queries])
+        then(connection)
+    seen = []
+    server = Server(case, converse)
+    run = case.run_names(server, support.names(600), "-o", "S", "--tcp-only", "--tcp-timeout",
+                         support.FOREVER, *arguments)
+    case.assertEqual((run.stats["answered"], server.errors()), (600, []))
+    return seen

@@ -15,12 +15,16 @@ import time
 import unittest
 from collections import Counter
 
-BUILD = os.environ.get("RINGDNS_BUILD") or os.path.join(os.path.dirname(__file__), "../../build-test")
+BUILD = (os.environ.get("RINGDNS_BUILD") or
+         os.path.join(os.path.dirname(__file__), "../../build-test"))
 RINGDNS = os.path.join(BUILD, "ringdns")
 RESPONDER = os.path.join(BUILD, "tests", "responder", "responder")
 DENY_IO_URING = os.path.join(BUILD, "tests", "deny_io_uring")
 # How long a test waits for something that must come. Never a measure of speed.
 PATIENCE = 240
+
+
+FOREVER = "3600000"  # in milliseconds: what it bounds ends otherwise, or the test does not
 
 
 def io_uring_works():
@@ -31,10 +35,15 @@ def io_uring_works():
     return done.returncode == 0
 
 
+def names(count, zone="test"):
+    return [f"n{i}.{zone}" for i in range(count)]
+
+
 class Case(unittest.TestCase):
     """A test with a directory of its own and servers that end with it."""
 
     maxDiff = 4000
+    io = "auto"  # the backend; tests that are run on each have it from their class
 
     def setUp(self):
         self.stack = contextlib.ExitStack()
@@ -90,6 +99,14 @@ class Case(unittest.TestCase):
             run = Run(json.load(file), done.stdout, done.stderr)
         self.assertBalanced(run.stats)
         return run
+
+    def run_names(self, server, lines, *arguments):
+        """count() at a server, or at several addresses, on this test's backend."""
+        address = server if isinstance(server, (str, list)) else server.address
+        return self.count(address, lines, "--io", self.io, *arguments)
+
+    def live_at(self, server, *arguments):
+        return self.live("-r", server.address, "--io", self.io, *arguments)
 
     def assertBalanced(self, stats):
         tcp = stats["tcp"]

@@ -1,11 +1,12 @@
 """Zone transfers: from NSD, Knot and BIND record by record as dig has them, and from servers that
 refuse, break off or never end."""
 
-import json
+import os
 import re
 import socket
 import struct
 import subprocess
+import time
 import unittest
 from collections import Counter
 
@@ -245,7 +246,7 @@ class Transfers:
             with self.subTest(ending=ending):
                 server = self.serve(f"* AXFR stop 60000 then {ending} transfer 5000\n"
                                     "* answer A hash\n")
-                run = self.transfer(server, "AXFR", "Je", ["z.test."], "--tcp-timeout", "500")
+                run = self.transfer(server, "AXFR", "Je", ["z.test."], "--tcp-timeout", "2000")
                 *records, end = run.replies()
                 self.assertGreater(len(records), 1)
                 self.assertEqual((end["name"], end["type"], end["error"]),
@@ -258,7 +259,7 @@ class Transfers:
             with self.subTest(ending=ending):
                 server = self.serve(f"* AXFR tries 1 stop 5000 then {ending} transfer 5000\n"
                                     "* AXFR transfer 5000\n")
-                run = self.transfer(server, "AXFR", "S", ["z.test."], "--tcp-timeout", "500")
+                run = self.transfer(server, "AXFR", "S", ["z.test."], "--tcp-timeout", "2000")
                 self.assertEqual(len(run.lines()), 5002)
                 self.assertEqual(server.totals()["tcp_queries"], 2)
 
@@ -289,6 +290,23 @@ class Transfers:
             self.assertEqual(owners[f"r2999.z{i}.test."], 1)
         self.assertEqual(len(owners), 1000 + 10 * 3001)
         self.assertEqual(run.tcp["requeued"], 0)
+
+    @unittest.skipIf(os.environ.get("RINGDNS_SANITIZED"), "its allocator keeps what is freed")
+    def test_a_reader_that_does_not_read_holds_up_a_transfer_not_memory(self):
+        server = self.serve("* AXFR transfer 3000000\n* answer A 192.0.2.7\n")
+        process = self.start_ringdns("-r", server.address, "--io", self.io, "-q", "-t", "AXFR",
+                                     "-o", "S", self.write("zones", "z.test.\n"),
+                                     stdout=subprocess.PIPE)
+        process.stdout.readline()
+        sizes = []
+        while len(sizes) < 20 or sizes[-20:] != sizes[-1:] * 20:  # until it has been still for a second
+            with open(f"/proc/{process.pid}/status") as status:
+                sizes.append(re.search(r"VmHWM:\s+(\d+)", status.read()).group(1))
+            time.sleep(0.05)
+        self.assertLess(int(sizes[-1]), 64 * 1024)  # the zone is of 80 MB
+        lines = 1 + sum(chunk.count(b"\n")
+                        for chunk in iter(lambda: process.stdout.read(1 << 20), b""))
+        self.assertEqual((lines, process.wait(support.PATIENCE)), (3000002, 0))
 
     def test_a_zone_far_larger_than_any_buffer(self):
         server = self.serve("* AXFR transfer 300000\n")
