@@ -9,7 +9,6 @@
 namespace ringdns {
 
 namespace {
-constexpr Duration report_interval = std::chrono::seconds(1);
 constexpr Duration congestion_pause = std::chrono::milliseconds(1);
 
 bool local_back_pressure(int32_t error) {
@@ -43,8 +42,10 @@ void Engine::advance(const Turn& turn) {
   }
   tcp_.begin(now_);
   for (const Completion& completion : turn.done) dispatch(completion);
+  if (output_.failed()) feed_.stop();
   if (output_.full() != tcp_.transfers_held()) tcp_.hold_transfers(output_.full());
   lookups_.expire(now_, [this](uint32_t slot) { on_timeout(slot); });
+  write_repeats();
   take_input();
   send();
   tcp_.advance(*this);
@@ -55,16 +56,19 @@ void Engine::advance(const Turn& turn) {
   status_sink_.pump(now_, all_done());
 }
 
-bool Engine::all_done() const { return feed_.exhausted() && lookups_.in_flight() == 0; }
+bool Engine::all_done() const {
+  return feed_.exhausted() && lookups_.in_flight() == 0 && repeats_.empty();
+}
 
 bool Engine::finished() const {
-  return output_.failed() || (all_done() && reported_end_ && output_.drained() &&
-                              log_.drained() && status_sink_.drained());
+  return reported_end_ && output_.drained() && log_.drained() && status_sink_.drained();
 }
 
 Instant Engine::next_deadline() const {
   Instant deadline = std::min({lookups_.next_deadline(), tcp_.next_deadline(), output_.deadline(),
                                log_.deadline(), status_sink_.deadline(), next_report_});
+  bool more_to_do = (input_waits_ && may_take()) || (!repeats_.empty() && !output_.full());
+  if (more_to_do) return now_;
   if (lookups_.any_ready()) deadline = std::min(deadline, std::max(now_, congested_until_));
   return deadline;
 }
@@ -165,13 +169,18 @@ void Engine::judge(uint32_t slot, ReplyFacts& reply, const Address& from) {
   reply.tcp_allowed = options_.tcp != Options::Tcp::disabled;
   ++stats_.rcodes_received[rcode_index(stats_.rcodes_received, reply.rcode)];
   stats_.reply_size.add(message_.packet().size());
-  switch (decide(lookup, reply)) {
+  Action action = decide(lookup, reply);
+  // That the plain query fared better shows that it was EDNS, not the question, that was rejected.
+  bool fared_better = lookup.edns_rejected && lookup.advertised == 0 && action == Action::accept;
+  if (fared_better && !lookup.asked[0].dedicated)
+    resolvers_.remember_plain(lookup.asked[0].index, now_);
+  switch (action) {
     case Action::accept:
       return accept(slot, from, reply.over_tcp ? Transport::tcp : Transport::udp);
     case Action::ignore: return;
     case Action::resend_no_options: return resend(slot, EdnsLevel::no_options);
     case Action::resend_plain:
-      if (!lookup.asked[0].dedicated) resolvers_.remember_plain(lookup.asked[0].index, now_);
+      lookup.edns_rejected = true;
       return resend(slot, EdnsLevel::plain);
     case Action::to_tcp:
       lookup.truncated = true;
@@ -197,7 +206,8 @@ void Engine::on_transfer(uint32_t slot) {
     tcp_.complete(slot);
     if (lookup.transferring) return give_up(slot, FailureReason::incomplete);
     // Refused: some other server may not. The last word is the answer.
-    bool others = lookup.tries + 1u < resolvers_.size() && options_.retry[message_.rcode()];
+    bool others = lookup.tries + 1u < std::min(resolvers_.size(), options_.tries) &&
+                  options_.retry[message_.rcode()];
     return others ? fail_try(slot, FailureReason::max_retries)
                   : accept(slot, from, Transport::tcp);
   }
@@ -219,6 +229,7 @@ void Engine::on_transfer(uint32_t slot) {
 
 void Engine::on_tcp_failure(uint32_t slot, TcpFailure why) {
   const Lookup& lookup = lookups_[slot];
+  if (why == TcpFailure::crowded) return lookups_.to_ready(slot);
   if (lookup.transferring) return give_up(slot, FailureReason::incomplete);
   FailureReason reason = why == TcpFailure::timeout ? FailureReason::timeout
                                                     : FailureReason::unreachable;
@@ -255,7 +266,7 @@ void Engine::on_send_failed(const Completion& completion) {
 void Engine::on_timeout(uint32_t slot) {
   Lookup& lookup = lookups_[slot];
   if (lookup.state != LookupState::udp_wait) {
-    bool held_up = lookup.transferring && tcp_.transfers_held();
+    bool held_up = lookup.transfer && tcp_.transfers_held();
     if (held_up) return lookups_.to_tcp_wait(slot, now_ + options_.tcp_timeout);
     ++stats_.tcp.timeouts;
     tcp_.withdraw(slot);
@@ -318,7 +329,7 @@ void Engine::fail_try(uint32_t slot, FailureReason reason) {
 
   if (lookup.transfer) transfers_.erase(slot);
   lookup.choose = true;
-  lookup.icmp = false;
+  lookup.icmp = lookup.edns_rejected = false;
   // tcp.md 9 and 10: smaller after a loss, then TCP where that is cheap; plain at the last try
   // of one that nobody answered.
   constexpr uint8_t losses_before_tcp = 2;
@@ -342,6 +353,7 @@ bool Engine::needs_tcp(const Lookup& lookup) const {
 void Engine::accept(uint32_t slot, const Address& from, Transport transport) {
   const Lookup& lookup = lookups_[slot];
   stats_.answered += lookup.copies;
+  outstanding_ -= lookup.copies;
   stats_.tcp.answers += lookup.on_tcp;
   stats_.rcodes[rcode_index(stats_.rcodes, message_.rcode())] += lookup.copies;
   if (message_.malformed()) ++stats_.malformed;
@@ -349,29 +361,15 @@ void Engine::accept(uint32_t slot, const Address& from, Transport transport) {
   finish(slot);
 }
 
-void Engine::write_reply(uint32_t slot, const Address& from, Transport transport, bool more) {
-  const Lookup& lookup = lookups_[slot];
-  bool listed = options_.filter_rcodes[message_.rcode()];
-  bool written = options_.filter == Options::Filter::off ||
-                 listed == (options_.filter == Options::Filter::only);
-  if (!written) {
-    if (!more) stats_.filtered += lookup.copies;
-    return;
-  }
-  Reply reply{message_, from, transport, wall_, lookups_.name(slot).bytes(), lookup.type,
-              lookup.transfer, more};
-  for (uint32_t copy = 0; copy < lookup.copies; ++copy)
-    formatter_.append_reply(output_.buffer(), reply);
-  output_.count_results(lookup.copies);
-}
-
 void Engine::give_up(uint32_t slot, FailureReason reason) {
   const Lookup& lookup = lookups_[slot];
   stats_.failed[static_cast<size_t>(reason)] += lookup.copies;
+  outstanding_ -= lookup.copies;
   stats_.tcp.failures += lookup.on_tcp;
   Failure failure{lookups_.name(slot).bytes(), lookup.type, rr_class::internet, reason};
-  for (uint32_t copy = 0; copy < lookup.copies; ++copy)
-    formatter_.append_failure(output_.buffer(), failure);
+  size_t before = output_.buffer().size();
+  formatter_.append_failure(output_.buffer(), failure);
+  if (output_.buffer().size() > before) repeat_output(before, lookup.copies - 1);
   finish(slot);
 }
 
@@ -387,28 +385,6 @@ void Engine::finish(uint32_t slot) {
 void Engine::abandon_all() {
   for (uint32_t slot = 0; slot < lookups_.size(); ++slot)
     if (lookups_[slot].state != LookupState::free) give_up(slot, FailureReason::interrupted);
-}
-
-// ---- What is told
-
-RunFacts Engine::facts() const {
-  return {started_,           now_,  stats_, lookups_.in_flight(), feed_.bytes_consumed(),
-          input_size_, feed_.next_line(), all_done()};
-}
-
-void Engine::report() {
-  bool end = all_done() && !reported_end_;
-  if (now_ < next_report_ && !end) return;
-  if (end) {
-    ensure(stats_.lookups == stats_.answered + stats_.failed_total(), "every lookup has an outcome");
-    ensure(stats_.tcp.entries == stats_.tcp.answers + stats_.tcp.failures + stats_.tcp.back_to_udp,
-           "every lookup that entered TCP left it");
-    tcp_.close_all();
-    reported_end_ = true;
-  }
-  next_report_ = now_ + report_interval;
-  // A reader of stderr that does not read misses updates; it does not hold up the run.
-  if (status_ && status_sink_.pending() == 0) status_->append(status_sink_.buffer(), facts());
 }
 
 }  // namespace ringdns

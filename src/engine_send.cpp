@@ -6,29 +6,41 @@
 namespace ringdns {
 
 void Engine::take_input() {
-  while (lookups_.has_free() && !output_.full()) {
+  input_waits_ = true;
+  while (may_take()) {
     const Question* question = feed_.next();
-    if (!question) return;
+    if (!question) {
+      input_waits_ = false;
+      return;
+    }
     start(*question);
   }
+}
+
+// Lines that wait for the answer of another take no slot; they are bounded as well.
+bool Engine::may_take() const {
+  constexpr uint64_t lines_per_slot = 4;
+  return lookups_.has_free() && !output_.full() && repeats_.empty() &&
+         outstanding_ < lines_per_slot * lookups_.size();
 }
 
 void Engine::start(const Question& question) {
   uint64_t number = next_number_++;
   ++stats_.lookups;
+  ++outstanding_;
   take_dedicated(question.resolvers);
   bool transfer = question.type == type::axfr || question.type == type::ixfr;
+  size_t salt = dedicated_count_ ? dedicated_[0].hash() : 0;
+  auto same = [this](uint32_t slot) { return same_dedicated(slot); };
   uint32_t twin = transfer ? Lookups::none
-                           : lookups_.find(question.name, question.type, [this](uint32_t slot) {
-                               return same_dedicated(slot);
-                             });
+                           : lookups_.find(question.name, question.type, salt, same);
   if (twin != Lookups::none) {
     ++stats_.duplicates;
     ++stats_.tries[lookups_[twin].tries];
     ++lookups_[twin].copies;
     return;
   }
-  uint32_t slot = lookups_.start(question.name, question.type, number);
+  uint32_t slot = lookups_.start(question.name, question.type, number, salt);
   Lookup& lookup = lookups_[slot];
   lookup.transfer = transfer;
   lookup.use_tcp = needs_tcp(lookup);
@@ -85,7 +97,7 @@ bool Engine::wants_tcp(uint32_t slot, const Address& to) {
   bool failed_there = lookup.on_tcp;  // where loss, or what was learned, had brought it
   stats_.tcp.back_to_udp += failed_there;
   lookup.on_tcp = false;
-  lookup.use_tcp = false;
+  lookup.use_tcp = lookup.lost = false;
   if (options_.tcp == Options::Tcp::disabled) return false;
   if (options_.extended_input && asked_by_another(slot, to)) return !tcp_.cooling(to);
   return !failed_there && skips_udp(to, lookup.type);
@@ -113,7 +125,10 @@ bool Engine::asked_by_another(uint32_t slot, const Address& to) const {
     return other != slot && lookups_.at(other).state == LookupState::udp_wait &&
            asked_address(other) == to;
   };
-  return lookups_.find(lookups_.name(slot), lookups_.at(slot).type, out_to_same) != Lookups::none;
+  const WireName& name = lookups_.name(slot);
+  uint16_t type = lookups_.at(slot).type;
+  return lookups_.find(name, type, 0, out_to_same) != Lookups::none ||
+         lookups_.find(name, type, to.hash(), out_to_same) != Lookups::none;
 }
 
 void Engine::send_udp(uint32_t slot, const Address& to) {
@@ -170,7 +185,7 @@ const Address& Engine::choose(uint32_t slot) {
       if (!lookup.asked[i].dedicated) avoid[count++] = lookup.asked[i].index;
     next.index = resolvers_.choose(rng_, {avoid.data(), count}) & 0x7fffffff;
   }
-  set_asked(lookup, next);
+  set_asked(slot, next);
   return address_of(slot, next);
 }
 
@@ -193,21 +208,24 @@ bool Engine::choose_for_tcp(uint32_t slot) {
       crowded = index;
       continue;
     }
-    set_asked(lookup, {index & 0x7fffffff, 0});
+    set_asked(slot, {index & 0x7fffffff, 0});
     return true;
   }
-  if (down && crowded != Lookups::none) set_asked(lookup, {crowded & 0x7fffffff, 0});
+  if (down && crowded != Lookups::none) set_asked(slot, {crowded & 0x7fffffff, 0});
   return !down || crowded != Lookups::none;
 }
 
 // Asked again after all, it stays one entry, now the latest.
-void Engine::set_asked(Lookup& lookup, AskedResolver next) {
+void Engine::set_asked(uint32_t slot, AskedResolver next) {
+  Lookup& lookup = lookups_[slot];
   auto end = lookup.asked.begin() + lookup.asked_count;
   auto place = std::find(lookup.asked.begin(), end, next);
   if (place == end && lookup.asked_count < lookup.asked.size()) ++lookup.asked_count;
   if (place == lookup.asked.end()) --place;
   std::copy_backward(lookup.asked.begin(), place, place + 1);
   lookup.asked[0] = next;
+  // Lookups with resolvers of their own are found by the one they ask.
+  if (lookup.dedicated_count) lookups_.salt(slot, address_of(slot, next).hash());
 }
 
 EdnsOptions Engine::edns_for(const Lookup& lookup) const {

@@ -82,6 +82,18 @@ std::string write_stats(const Fd& file, const std::string& path, const RunFacts&
   return {};
 }
 
+void complain_of_input(int error) {
+  complain(std::string("reading the names failed: ") + std::strerror(error));
+}
+
+void complain_of_output(const std::string& path, const Ending& ending, const Stats& stats) {
+  uint64_t finished = stats.answered + stats.failed_total();
+  complain("writing to " + (path == "-" ? "stdout" : path) + " failed: " +
+           std::strerror(ending.output_error) + "; " + std::to_string(ending.unwritten) +
+           " results were not written, " + std::to_string(stats.lookups - finished) +
+           " names have no outcome");
+}
+
 int conclude(const Options& options, const RunFacts& facts, const Ending& ending,
              std::string_view io_name, const Fd& stats) {
   std::string stats_error;
@@ -92,18 +104,8 @@ int conclude(const Options& options, const RunFacts& facts, const Ending& ending
     append_summary(summary, facts, io_name);
     std::fwrite(summary.view().data(), 1, summary.size(), stderr);
   }
-  if (ending.output_error) {
-    uint64_t finished = facts.stats.answered + facts.stats.failed_total();
-    std::fprintf(stderr,
-                 "ringdns: writing to %s failed: %s; %zu results were not written, %zu names "
-                 "have no outcome\n",
-                 options.outfile == "-" ? "stdout" : options.outfile.c_str(),
-                 std::strerror(ending.output_error), static_cast<size_t>(ending.unwritten),
-                 static_cast<size_t>(facts.stats.lookups - finished));
-  }
-  if (ending.input_error)
-    std::fprintf(stderr, "ringdns: reading the names failed: %s\n",
-                 std::strerror(ending.input_error));
+  if (ending.output_error) complain_of_output(options.outfile, ending, facts.stats);
+  if (ending.input_error) complain_of_input(ending.input_error);
   if (ending.signal) {
     std::fprintf(stderr, "ringdns: %s: %zu input lines were taken; go on from line %zu\n",
                  ending.signal == SIGINT ? "interrupted" : "terminated",
@@ -189,6 +191,9 @@ int work(const Options& options, const std::vector<Address>& addresses, Files fi
   std::string io_name = io.name();
   made.io.reset();  // before the buffers that it may still be reading or writing
   if (seat.is_worker) {
+    if (ending.output_error && seat.own_output)
+      complain_of_output(options.outfile + std::to_string(seat.index), ending, stats);
+    if (ending.input_error) complain_of_input(ending.input_error);
     bool failed = ending.output_error || ending.input_error;
     return ending.signal ? 128 + ending.signal : failed ? exit_failure : 0;
   }

@@ -10,6 +10,7 @@ namespace ringdns {
 
 namespace {
 constexpr size_t read_size = 256 * 1024;
+constexpr size_t most_log_pending = 4 * 1024 * 1024;
 constexpr Duration report_interval = std::chrono::seconds(1);
 }  // namespace
 
@@ -63,7 +64,7 @@ void Supervisor::advance(const Turn& turn) {
                      {index, 0, frames_token});
     }
   }
-  if (parts_.output.failed() && signal_ == 0) pass_on(signal_ = SIGTERM);
+  if (parts_.output.failed() && !std::exchange(stopping_, true)) pass_on(SIGTERM);
   report();
   parts_.output.pump(now_, workers_ended());
   parts_.log.pump(now_, workers_ended());
@@ -126,7 +127,10 @@ void Supervisor::take_frame(Worker& worker, const FrameHeader& header, Bytes bod
     case FrameKind::output:
       parts_.output.count_results(header.results);
       return parts_.output.buffer().append(body);
-    case FrameKind::log: return parts_.log.buffer().append(body);
+    case FrameKind::log:
+      // A log that nobody reads does not grow without end.
+      if (parts_.log.pending() < most_log_pending) parts_.log.buffer().append(body);
+      return;
     case FrameKind::stats:
       ensure(body.size() % sizeof(WorkerReport) == 0, "a stats frame holds whole reports");
       std::memcpy(&worker.report, body.data() + body.size() - sizeof(WorkerReport),
@@ -142,7 +146,8 @@ void Supervisor::end_worker(Worker& worker) {
   int status = 0;
   while (waitpid(worker.pid, &status, 0) < 0 && errno == EINTR) {
   }
-  bool stopped_by_us = signal_ != 0 && WIFEXITED(status) && WEXITSTATUS(status) == 128 + signal_;
+  int sent = stopping_ ? SIGTERM : signal_;
+  bool stopped_by_us = sent != 0 && WIFEXITED(status) && WEXITSTATUS(status) == 128 + sent;
   if (status == 0 || stopped_by_us) return;
   worker_failed_ = true;
   if (!WIFSIGNALED(status)) return;  // it has said why
@@ -155,10 +160,12 @@ void Supervisor::end_worker(Worker& worker) {
 void Supervisor::on_signal(int32_t result) {
   if (result == static_cast<int32_t>(sizeof signal_info_)) {
     int signal = static_cast<int>(signal_info_.ssi_signo);
-    bool workers_gone = workers_ended();
+    // The first two are the workers' as they are a single process's; a third ends the wait for a
+    // reader that does not read.
+    constexpr int patience = 2;
+    if (workers_ended() || ++signals_ > patience) parts_.output.abandon();
     if (signal_ == 0) signal_ = signal;
     input_ended_ = true;
-    if (workers_gone) parts_.output.abandon();
     pass_on(signal);
   }
   read_signals();

@@ -1,5 +1,7 @@
 #include "ringdns/sink.hpp"
 
+#include <algorithm>
+
 namespace ringdns {
 
 Sink::Sink(Io& io, StreamId stream, Token token, bool flush)
@@ -8,7 +10,8 @@ Sink::Sink(Io& io, StreamId stream, Token token, bool flush)
 Sink::Sink(Sink& channel, FrameKind kind) : channel_(&channel), kind_(kind) {}
 
 bool Sink::full() const {
-  return channel_ ? channel_->full() : filling_.size() >= full_size && in_flight_;
+  if (channel_) return channel_->full();
+  return !failed() && filling_.size() >= full_size && in_flight_;
 }
 
 bool Sink::drained() const {
@@ -28,8 +31,8 @@ void Sink::pump(Instant now, bool ending) {
     }
     return channel_->pump(now, ending);
   }
-  if (in_flight_ || pending() == 0) return;
   if (failed()) return filling_.clear();  // nobody will read it: keep it from growing
+  if (in_flight_ || pending() == 0) return;
   bool due = ending || flush_ || pending() >= good_size || now >= deadline();
   if (!due) return;
   std::swap(filling_, writing_);
@@ -37,7 +40,13 @@ void Sink::pump(Instant now, bool ending) {
   writing_results_ = std::exchange(filling_results_, 0);
   in_flight_ = true;
   handed_over_ = now;
-  io_->write(stream_, writing_.bytes(), token_);
+  written_ = 0;
+  write_on();
+}
+
+void Sink::write_on() {
+  Bytes left = writing_.bytes().subspan(written_);
+  io_->write(stream_, left.first(std::min(left.size(), most_written)), token_);
 }
 
 Instant Sink::deadline() const {
@@ -47,6 +56,10 @@ Instant Sink::deadline() const {
 
 void Sink::on_written(int32_t result) {
   if (channel_) return channel_->on_written(result);
+  if (result >= 0) {
+    written_ += static_cast<size_t>(result);
+    if (written_ < writing_.size() && !failed()) return write_on();
+  }
   in_flight_ = false;
   if (result >= 0)
     writing_results_ = 0;

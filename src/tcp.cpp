@@ -6,18 +6,18 @@
 namespace ringdns {
 
 namespace {
-constexpr Duration least_stall = std::chrono::milliseconds(500);
-constexpr Duration most_stall = std::chrono::seconds(2);
 constexpr Duration shortage_pause = std::chrono::milliseconds(100);   // with none open
 constexpr Duration shortage_memory = std::chrono::seconds(1);
 constexpr uint8_t most_moves = 3;               // of a lookup, at no charge
 constexpr size_t most_held_memory = 32 * 1024 * 1024;
 constexpr uint32_t remembered_servers = 65536;  // beyond those that are busy
 
-// Nothing is wrong with the server: this host has no descriptor, port or memory to spare.
-bool local(int error) {
+// Nothing is wrong with the server: this host has no descriptor, port or memory to spare. Without
+// an address to reach it from, EADDRNOTAVAIL would come every time.
+bool local(int error, const TcpServer& server) {
+  if (error == EADDRNOTAVAIL) return server.answered != Instant{};
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ||
-         error == EADDRNOTAVAIL || error == EAGAIN;
+         error == EAGAIN;
 }
 }  // namespace
 
@@ -25,13 +25,14 @@ void Window::resize(uint32_t places) {
   entries_.assign(places, {});
   free_.resize(places);
   for (uint32_t place = 0; place < places; ++place) free_[place] = static_cast<uint16_t>(place);
-  tombstones_ = 0;
+  first_free_ = used_ = tombstones_ = 0;
 }
 
 uint16_t Window::acquire(Rng& rng, uint32_t slot) {
-  uint16_t place = free_.back();
-  free_.pop_back();
   uint32_t mask = static_cast<uint32_t>(entries_.size() - 1);
+  uint16_t place = free_[first_free_];
+  first_free_ = (first_free_ + 1) & mask;
+  ++used_;
   uint16_t id = static_cast<uint16_t>((rng.next() & ~mask) | place);
   entries_[place] = {slot, id, true};
   return id;
@@ -41,7 +42,8 @@ void Window::release(uint16_t id) {
   uint16_t place = id & static_cast<uint16_t>(entries_.size() - 1);
   tombstones_ -= entries_[place].slot == tombstone;
   entries_[place].slot = vacant;
-  free_.push_back(place);
+  --used_;
+  free_[(first_free_ + entries_.size() - 1 - used_) & (entries_.size() - 1)] = place;
 }
 
 void Window::bury(uint16_t id) {
@@ -120,7 +122,7 @@ bool Tcp::connect(uint32_t index, uint32_t server) {
   uint32_t generation = (connection.generation + 1) & 0xffffff;
   Io::OpenedConnection opened = io_.connect(options, {index, generation, token_kind_});
   if (!opened.id.valid()) {
-    if (local(opened.error)) {
+    if (local(opened.error, record)) {
       note_shortage(in_use_);
       want(server);
     } else {
@@ -181,9 +183,11 @@ void Tcp::requeue(uint32_t index) {
   bool answered = connection.answers > 0;
   bool stalled = now_ - connection.heard >= least_stall;
   if (connection.window.answerable() > 0) {
-    // One that takes queries and never answers is as good as one that cannot be reached.
-    if (stalled && !answered) fail_server(connection.server, TcpFailure::timeout);
-    else servers_.note_death(server, connection.answers, now_);
+    // One that takes queries and never answered any is as good as one that cannot be reached.
+    bool unknown = server.answered == Instant{};
+    if (stalled && !answered) fail_server(connection.server, TcpFailure::timeout, unknown);
+    if (!stalled || answered || !unknown)
+      servers_.note_death(server, connection.answers, now_);
   }
   connection.window.clear([&](uint32_t slot) {
     Lookup& lookup = lookups_[slot];
@@ -203,15 +207,26 @@ void Tcp::charge_waiters(uint32_t index) {
   Connection& connection = connections_[index];
   ++stats_.connect_failures;
   fail_server(connection.server,
-              connection.refused ? TcpFailure::refused : TcpFailure::timeout);
+              connection.refused ? TcpFailure::refused : TcpFailure::timeout, true);
   close(index, CloseKind::fin);
 }
 
 // Lookups that wait for another connection of this server's go on waiting for it.
-void Tcp::fail_server(uint32_t server, TcpFailure why) {
-  if (servers_[server].connections > 1) return;
-  servers_.note_connect_failure(servers_[server], why == TcpFailure::refused, now_);
+void Tcp::fail_server(uint32_t server, TcpFailure why, bool unreachable) {
+  TcpServer& record = servers_[server];
+  if (record.connections > 1) return;
+  if (unreachable) servers_.note_connect_failure(record, why == TcpFailure::refused, now_);
   lose_waiters(server, why);
+}
+
+// Its crowd came before it could show that it answers, which by now it should have: others may.
+void Tcp::thin_out(Connection& connection) {
+  connection.thinned = true;
+  while (servers_[connection.server].waiting > TcpServers::crowd) {
+    uint32_t slot = servers_[connection.server].last;
+    unlink(slot);
+    lose(slot, TcpFailure::crowded);
+  }
 }
 
 void Tcp::close(uint32_t index, CloseKind kind) {
@@ -250,7 +265,7 @@ void Tcp::on_completion(const Completion& completion, User& user) {
   switch (completion.event) {
     case Event::connected:
       if (connection.state != ConnectionState::connecting) return;
-      if (local(-completion.result)) return postpone(index);
+      if (local(-completion.result, servers_[connection.server])) return postpone(index);
       connection.connected = completion.result == 0;
       connection.refused = completion.result != 0 && completion.result != -ETIMEDOUT;
       handle(index, connection.connected ? ConnectionEvent::connected : ConnectionEvent::failed);
@@ -275,7 +290,7 @@ void Tcp::on_received(uint32_t index, const Completion& completion, User& user) 
       completion.bytes, [&](Bytes message) { return on_message(index, message, user); });
   held_memory_ += connection.framing.memory();
   bool misbehaved = outcome == Framing::Outcome::bad_length || connection.strays >= most_strays ||
-                    held_memory_ > most_held_memory;
+                    (held_memory_ > most_held_memory && connection.framing.memory() > 0);
   if (!misbehaved) return settle(index);
   ++stats_.misbehaved;
   handle(index, ConnectionEvent::misbehaved);
@@ -337,54 +352,17 @@ void Tcp::settle(uint32_t index) {
   if (idle) return server.waiting ? mark_due(connection.server) : void();
   if (server.waiting && !draining) {
     if (room(connection) > 0) return mark_due(connection.server);
-    if (spent(connection)) {
-      ++stats_.stalled;
-      servers_.note_death(servers_[connection.server], connection.answers, now_);
-      return handle(index, ConnectionEvent::timer);
-    }
+    if (spent(connection)) return end_spent(index);
   }
   if (connection.window.answerable() == 0) handle(index, ConnectionEvent::drained);
 }
 
-// ---- Time
-
-void Tcp::on_timer(uint32_t index) {
+// Its window is full of queries that it let time out.
+void Tcp::end_spent(uint32_t index) {
   Connection& connection = connections_[index];
-  if (servers_[connection.server].waiting == 0) connection.held_since = Instant{};
-  if (connection.held_since != Instant{}) mark_due(connection.server);
-  if (now_ < state_due(connection)) return arm(index);
-  bool owes = connection.state == ConnectionState::active ||
-              connection.state == ConnectionState::draining;
-  stats_.stalled += owes;
+  ++stats_.stalled;
+  servers_.note_death(servers_[connection.server], connection.answers, now_);
   handle(index, ConnectionEvent::timer);
-}
-
-void Tcp::arm(uint32_t index) {
-  if (timer_lists_.listed(index)) timers_.disarm(index);
-  const Connection& connection = connections_[index];
-  Instant due = state_due(connection);
-  if (connection.held_since != Instant{}) due = std::min(due, connection.held_since + hold_time);
-  if (due != Instant::max()) timers_.arm(index, due);
-}
-
-Instant Tcp::state_due(const Connection& connection) const {
-  switch (connection.state) {
-    case ConnectionState::free:
-    case ConnectionState::closing: return Instant::max();
-    case ConnectionState::connecting: return connection.opened + options_.tcp_connect_timeout;
-    case ConnectionState::idle: return connection.idle_until;
-    case ConnectionState::active:
-    case ConnectionState::draining: break;
-  }
-  if (connection.window.answerable() == 0) return Instant::max();
-  if (connection.transfer && transfers_held_) return Instant::max();
-  if (connection.answers == 0) return connection.heard + most_stall;
-  // One slow name is not a stalled connection: where nobody waits behind it, the queries' own
-  // deadlines decide.
-  const TcpServer& server = servers_[connection.server];
-  bool blocks = server.waiting > 0 && room(connection) == 0;
-  if (!blocks) return Instant::max();
-  return connection.heard + std::clamp(4 * server.round_trip, least_stall, most_stall);
 }
 
 uint32_t Tcp::room(const Connection& connection) const {
@@ -394,12 +372,6 @@ uint32_t Tcp::room(const Connection& connection) const {
   uint32_t used = connection.window.used();
   if (connection.queries >= limit || used >= server.depth) return 0;
   return std::min(limit - connection.queries, server.depth - used);
-}
-
-Instant Tcp::next_deadline() const {
-  Instant deadline = timers_.next();
-  if (!wanting_.empty() && now_ < shortage_until_) deadline = std::min(deadline, shortage_until_);
-  return deadline;
 }
 
 void Tcp::obey_keepalive(uint16_t timeout) {

@@ -120,6 +120,16 @@ void Tcp::mark_due(uint32_t server) {
 void Tcp::want(uint32_t server) {
   if (std::exchange(servers_[server].wanting, true)) return;
   wanting_.push_back(server);
+  if (wanting_.size() > 2 * connections_.size() + lookups_.in_flight()) forget_idle_wants();
+}
+
+// Servers whose lookups have left while no slot came free: at most one a lookup is kept.
+void Tcp::forget_idle_wants() {
+  std::erase_if(wanting_, [this](uint32_t server) {
+    bool idle = servers_[server].waiting == 0;
+    if (idle) servers_[server].wanting = false;
+    return idle;
+  });
 }
 
 void Tcp::serve_next_wanting() {
@@ -144,8 +154,7 @@ void Tcp::serve(uint32_t server, User& user) {
     next = connection.next_of_server;
     // It came to rest so when nobody waited; who waits now would do so until its idle time is over.
     if (connection.state == ConnectionState::idle && spent(connection)) {
-      ++stats_.stalled;
-      handle(index, ConnectionEvent::timer);
+      end_spent(index);
       continue;
     }
     bool open = connection.state == ConnectionState::active ||

@@ -15,7 +15,6 @@ constexpr uint8_t timeouts_that_cool = 2;
 // nothing, and one that hangs up on everybody is not asked for ever.
 constexpr uint8_t barren_that_cool = 8;
 constexpr uint16_t one_shot_connections = 4;
-constexpr uint32_t crowd = 64;
 constexpr Duration silence_that_warns = std::chrono::milliseconds(500);
 // Two deaths at the same count are taken for a rule of the server's.
 constexpr uint32_t longest_limit = 1024;

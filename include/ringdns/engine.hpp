@@ -4,6 +4,7 @@
 
 #include <sys/signalfd.h>
 
+#include <deque>
 #include <unordered_map>
 
 #include "ringdns/feed.hpp"
@@ -67,6 +68,7 @@ class Engine final : private Tcp::User {
  private:
   // What every server takes (RFC 6891 6.2.3).
   static constexpr uint16_t small_size = 512;
+  static constexpr Duration report_interval = std::chrono::seconds(1);
 
   // What comes back: engine.cpp
   void dispatch(const Completion& completion);
@@ -92,10 +94,16 @@ class Engine final : private Tcp::User {
   void finish(uint32_t slot);
   void abandon_all();
   // more: another message of the same answer follows.
+
+  // What is written: engine_output.cpp
   void write_reply(uint32_t slot, const Address& from, Transport transport, bool more = false);
+  void repeat_output(size_t from, uint32_t times);
+  void write_repeats();
+  void report();
 
   // What goes out: engine_send.cpp
   void take_input();
+  bool may_take() const;
   void start(const Question& question);
   void take_dedicated(std::string_view words);
   bool same_dedicated(uint32_t slot) const;
@@ -106,7 +114,7 @@ class Engine final : private Tcp::User {
   bool asked_by_another(uint32_t slot, const Address& to) const;
   const Address& choose(uint32_t slot);
   bool choose_for_tcp(uint32_t slot);
-  void set_asked(Lookup& lookup, AskedResolver next);
+  void set_asked(uint32_t slot, AskedResolver next);
   Query query_for(uint32_t slot);
   EdnsOptions edns_for(const Lookup& lookup) const;
   size_t write_tcp_query(uint32_t slot, uint16_t id, bool first, MutableBytes out) override;
@@ -119,7 +127,6 @@ class Engine final : private Tcp::User {
   }
 
   bool all_done() const;
-  void report();
 
   const Options& options_;
   Io& io_;
@@ -150,6 +157,13 @@ class Engine final : private Tcp::User {
   UnixTime wall_{};
   Instant congested_until_{};  // a local queue was full: no sends before this
   uint64_t next_number_ = 0;
+  struct Repeat {
+    Buffer text;
+    uint32_t times;
+  };
+  std::deque<Repeat> repeats_;  // output of names that several lines asked for
+  uint64_t outstanding_ = 0;   // input lines, times types, without an outcome
+  bool input_waits_ = false;   // there may be more to take, but for want of room
   signalfd_siginfo signal_info_{};
   int signal_ = 0;
   bool reported_end_ = false;

@@ -56,6 +56,7 @@ struct Lookup {
   bool icmp : 1 = false;   // the network said that the resolver asked last cannot be reached
   bool has_port : 1 = false;     // id and port are held
   bool use_tcp : 1 = false;      // the next query goes over TCP
+  bool edns_rejected : 1 = false;  // by the server asked last; the next query to it is plain
   bool truncated : 1 = false;    // a reply was: only TCP can complete it
   bool lost : 1 = false;         // it goes over TCP because UDP met silence only (tcp.md 9)
   bool on_tcp : 1 = false;       // entered TCP and has not left it
@@ -99,11 +100,12 @@ class Lookups {
   uint32_t waiting_for_udp() const { return waiting_for_udp_; }
   bool has_free() const { return !lists_.empty(free_list); }
 
-  // A slot in flight with exactly this name (its octets, case included) and type, for which
-  // fits(slot) holds, or none.
+  // A slot in flight with exactly this name (its octets, case included), type and salt, for which
+  // fits(slot) holds, or none. The salt keeps lookups of one name apart, where a list has it with
+  // thousands of resolvers (--extended-input); 0 where it does not matter.
   template <class Fits>
-  uint32_t find(const WireName& name, uint16_t type, Fits&& fits) const {
-    uint32_t hash = hash_of(name, type);
+  uint32_t find(const WireName& name, uint16_t type, size_t salt, Fits&& fits) const {
+    uint32_t hash = hash_of(name, type, salt);
     for (uint32_t at = hash & mask_; table_[at] != none; at = (at + 1) & mask_) {
       uint32_t slot = table_[at];
       if (hot_[slot].hash == hash && hot_[slot].type == type && same(names_[slot], name) &&
@@ -113,11 +115,11 @@ class Lookups {
     return none;
   }
   uint32_t find(const WireName& name, uint16_t type) const {
-    return find(name, type, [](uint32_t) { return true; });
+    return find(name, type, 0, [](uint32_t) { return true; });
   }
 
   // Takes a free slot (has_free()) and puts it on the ready list.
-  uint32_t start(const WireName& name, uint16_t type, uint64_t number) {
+  uint32_t start(const WireName& name, uint16_t type, uint64_t number, size_t salt = 0) {
     uint32_t slot = lists_.front(free_list);
     lists_.remove(slot);
     Lookup& lookup = hot_[slot];
@@ -126,16 +128,21 @@ class Lookups {
     lookup.generation = (generation + 1) & 0xffffff;
     lookup.type = type;
     lookup.number = number;
-    lookup.hash = hash_of(name, type);
+    lookup.hash = hash_of(name, type, salt);
     names_[slot].length = name.length;
     std::copy_n(name.octets.data(), name.length, names_[slot].octets.data());
     lookup.state = LookupState::ready;
     lists_.push_back(ready_list, slot);
-    uint32_t at = lookup.hash & mask_;
-    while (table_[at] != none) at = (at + 1) & mask_;
-    table_[at] = slot;
+    link(slot);
     ++in_flight_;
     return slot;
+  }
+
+  // From here on it is found under another salt.
+  void salt(uint32_t slot, size_t salt) {
+    unlink(slot);
+    hot_[slot].hash = hash_of(names_[slot], hot_[slot].type, salt);
+    link(slot);
   }
 
   bool any_ready() const { return !lists_.empty(ready_list); }
@@ -176,9 +183,9 @@ class Lookups {
                                               b.octets.data());
   }
 
-  static uint32_t hash_of(const WireName& name, uint16_t type) {
+  static uint32_t hash_of(const WireName& name, uint16_t type, size_t salt) {
     std::string_view octets(reinterpret_cast<const char*>(name.octets.data()), name.length);
-    size_t hash = std::hash<std::string_view>{}(octets) ^ type * 0x9e3779b97f4a7c15u;
+    size_t hash = std::hash<std::string_view>{}(octets) ^ type * 0x9e3779b97f4a7c15u ^ salt;
     return static_cast<uint32_t>(hash ^ hash >> 32);
   }
 
@@ -198,6 +205,12 @@ class Lookups {
       lists_.remove(slot);
     else
       timers_.disarm(slot);
+  }
+
+  void link(uint32_t slot) {
+    uint32_t at = hot_[slot].hash & mask_;
+    while (table_[at] != none) at = (at + 1) & mask_;
+    table_[at] = slot;
   }
 
   // Linear probing with backward shift: no tombstones, so the table stays as good as new.

@@ -102,6 +102,8 @@ class Supervisor {
   bool worker_failed_ = false;
   signalfd_siginfo signal_info_{};
   int signal_ = 0;
+  int signals_ = 0;
+  bool stopping_ = false;  // the output failed
   Instant now_{}, started_{}, next_report_{};
   bool reported_end_ = false;
 };

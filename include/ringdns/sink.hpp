@@ -43,8 +43,12 @@ class Sink {
  private:
   static constexpr size_t good_size = 64 * 1024;
   static constexpr size_t full_size = 1024 * 1024;
+  // What one write takes; its result is 32 bits.
+  static constexpr size_t most_written = 16 * 1024 * 1024;
   // A lone result goes out at once; under load results gather for this long.
   static constexpr Duration gathering = std::chrono::milliseconds(5);
+
+  void write_on();
 
   Io* io_ = nullptr;
   StreamId stream_;
@@ -56,6 +60,7 @@ class Sink {
   Buffer filling_;
   Buffer writing_;
   uint64_t filling_results_ = 0, writing_results_ = 0;
+  size_t written_ = 0;      // of writing_
   Instant handed_over_{};  // when the last write was
   bool in_flight_ = false;
   int error_ = 0;

@@ -26,8 +26,8 @@ class Window {
   static constexpr uint32_t vacant = UINT32_MAX, tombstone = UINT32_MAX - 1;
 
   void resize(uint32_t places);  // a power of two
-  bool full() const { return free_.empty(); }
-  uint32_t used() const { return static_cast<uint32_t>(entries_.size() - free_.size()); }
+  bool full() const { return used_ == entries_.size(); }
+  uint32_t used() const { return used_; }
   uint32_t tombstones() const { return tombstones_; }
   uint32_t answerable() const { return used() - tombstones_; }
 
@@ -58,7 +58,10 @@ class Window {
     bool used = false;
   };
   std::vector<Entry> entries_;
+  // Vacant places, the longest vacant first, so that a late duplicate still finds its own.
   std::vector<uint16_t> free_;
+  uint32_t first_free_ = 0;
+  uint32_t used_ = 0;
   uint32_t tombstones_ = 0;
 };
 
@@ -66,6 +69,7 @@ enum class TcpFailure : uint8_t {
   refused,     // connect failed
   timeout,     // connect or answer did not come
   closed,      // the connection ended without having answered anything
+  crowded,     // no failure: too many wait for a server that has yet to answer; ask elsewhere
 };
 
 class Tcp {
@@ -87,6 +91,8 @@ class Tcp {
   static constexpr Duration hold_time = std::chrono::milliseconds(1);
   static constexpr uint32_t most_queries = 60000;  // of one connection
   static constexpr uint8_t most_strays = 3;        // likewise
+  // Shorter silences are none.
+  static constexpr Duration least_stall = std::chrono::milliseconds(500);
 
   // token_kind: of the connections' completions.
   Tcp(Io& io, Rng& rng, Lookups& lookups, const Options& options, TcpStats& stats,
@@ -130,6 +136,7 @@ class Tcp {
     bool connected = false;  // was; for the balance of the counters
     bool transfer = false;   // one is under way: nothing else goes out
     bool refused = false;    // why it failed to connect
+    bool thinned = false;    // its server's crowd was sent elsewhere
     uint8_t strays = 0;
     uint16_t next_of_server = no_connection;
     uint32_t generation = 0;
@@ -175,7 +182,9 @@ class Tcp {
   void rest(uint32_t index);
   void requeue(uint32_t index);
   void charge_waiters(uint32_t index);
-  void fail_server(uint32_t server, TcpFailure why);
+  void fail_server(uint32_t server, TcpFailure why, bool unreachable);
+  void thin_out(Connection& connection);
+  void end_spent(uint32_t index);
   void close(uint32_t index, CloseKind kind);
   void release(uint32_t index);
   void on_received(uint32_t index, const Completion& completion, User& user);
@@ -183,14 +192,17 @@ class Tcp {
   bool stray(Connection& connection);
   void count_answer(Connection& connection, uint32_t slot);
   void settle(uint32_t index);
-  void on_timer(uint32_t index);
-  void arm(uint32_t index);
-  Instant state_due(const Connection& connection) const;
   uint32_t room(const Connection& connection) const;
   // Full of queries that it never answered, and whose lookups have left.
   bool spent(const Connection& connection) const {
     return connection.window.answerable() == 0 && room(connection) == 0;
   }
+
+  // Time: tcp_timers.cpp
+  void on_timer(uint32_t index);
+  void arm(uint32_t index);
+  Instant thinning_due(const Connection& connection) const;
+  Instant state_due(const Connection& connection) const;
 
   // Queues: tcp_queue.cpp
   Duration patience(const Lookup& lookup, Duration usual) const;
@@ -204,6 +216,7 @@ class Tcp {
   void lose_waiters(uint32_t server, TcpFailure why);
   void mark_due(uint32_t server);
   void want(uint32_t server);
+  void forget_idle_wants();
   void serve_next_wanting();
 
   Io& io_;

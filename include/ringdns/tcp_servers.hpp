@@ -56,6 +56,7 @@ class TcpServers {
 
   // A crowd waits for it, and it has not shown that it answers, or not for a while: whoever can
   // ask elsewhere does, so that one bad server holds up only the first few who came to it.
+  static constexpr uint32_t crowd = 64;
   bool crowded(uint32_t server, Instant now) const;
 
   // An answer came: it is well. Depth doubles when a clean window went by (the caller counts).

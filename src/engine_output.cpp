@@ -1,0 +1,70 @@
+// What the engine writes: replies, for each line that asked, and status.
+#include "ringdns/engine.hpp"
+
+namespace ringdns {
+
+namespace {
+constexpr size_t repeats_at_once = 1024 * 1024;  // octets that a turn hands over
+}
+
+void Engine::write_reply(uint32_t slot, const Address& from, Transport transport, bool more) {
+  const Lookup& lookup = lookups_[slot];
+  bool listed = options_.filter_rcodes[message_.rcode()];
+  bool written = options_.filter == Options::Filter::off ||
+                 listed == (options_.filter == Options::Filter::only);
+  if (!written) {
+    if (!more) stats_.filtered += lookup.copies;
+    return;
+  }
+  size_t before = output_.buffer().size();
+  Reply reply{message_, from, transport, wall_, lookups_.name(slot).bytes(), lookup.type,
+              lookup.transfer, more};
+  formatter_.append_reply(output_.buffer(), reply);
+  output_.count_results(1);
+  repeat_output(before, lookup.copies - 1);
+}
+
+// What was appended from there on, once more for each further line of the name; where a reader is
+// slow, as it reads.
+void Engine::repeat_output(size_t from, uint32_t times) {
+  if (times == 0) return;
+  Repeat repeat{{}, times};
+  repeat.text.append(output_.buffer().view().substr(from));
+  repeats_.push_back(std::move(repeat));
+  write_repeats();
+}
+
+void Engine::write_repeats() {
+  if (output_.failed()) repeats_.clear();
+  for (; !repeats_.empty() && !output_.full(); repeats_.pop_front()) {
+    Repeat& repeat = repeats_.front();
+    while (repeat.times > 0) {
+      if (output_.pending() >= repeats_at_once || output_.full()) return;
+      output_.buffer().append(repeat.text.view());
+      output_.count_results(1);
+      --repeat.times;
+    }
+  }
+}
+
+RunFacts Engine::facts() const {
+  return {started_,           now_,  stats_, lookups_.in_flight(), feed_.bytes_consumed(),
+          input_size_, feed_.next_line(), all_done()};
+}
+
+void Engine::report() {
+  bool end = (all_done() || output_.failed()) && !reported_end_;
+  if (now_ < next_report_ && !end) return;
+  if (end) tcp_.close_all();
+  if (end && all_done()) {
+    ensure(stats_.lookups == stats_.answered + stats_.failed_total(), "every lookup has an outcome");
+    ensure(stats_.tcp.entries == stats_.tcp.answers + stats_.tcp.failures + stats_.tcp.back_to_udp,
+           "every lookup that entered TCP left it");
+  }
+  reported_end_ |= end;
+  next_report_ = now_ + report_interval;
+  // A reader of stderr that does not read misses updates; it does not hold up the run.
+  if (status_ && (end || status_sink_.pending() == 0)) status_->append(status_sink_.buffer(), facts());
+}
+
+}  // namespace ringdns
