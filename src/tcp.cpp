@@ -142,8 +142,10 @@ bool Tcp::connect(uint32_t index, uint32_t server) {
   connection.stream = opened.id;
   connection.opened = connection.heard = now_;
   connection.idle_time = options_.tcp_idle;
-  connection.next_of_server = record.first_connection;
-  record.first_connection = static_cast<uint16_t>(index);
+  // Behind the older ones, which have shown that they answer: serve() fills those first.
+  uint16_t* link = &record.first_connection;
+  while (*link != no_connection) link = &connections_[*link].next_of_server;
+  *link = static_cast<uint16_t>(index);
   ++record.connections;
   handle(index, ConnectionEvent::acquired);
   arm(index);
