@@ -84,7 +84,7 @@ class Case(unittest.TestCase):
         return subprocess.run([*wrapper, RINGDNS, *map(str, arguments)], input=stdin,
                               capture_output=True, timeout=timeout)
 
-    def count(self, servers, names, *arguments, timeout=PATIENCE):
+    def count(self, servers, names, *arguments, timeout=PATIENCE, wrapper=()):
         """Runs ringdns with --stats, checks that its counters balance, and returns the Run.
         servers: an address, a list of them, or a path; names: one string, or lines."""
         if not isinstance(servers, str):
@@ -93,17 +93,17 @@ class Case(unittest.TestCase):
             names = "".join(name + "\n" for name in names)
         stats = self.path(f"stats{len(os.listdir(self.dir))}")
         done = self.run_ringdns("-r", servers, "--stats", stats, *arguments, stdin=names,
-                                timeout=timeout)
+                                timeout=timeout, wrapper=wrapper)
         self.assertEqual(done.returncode, 0, done.stderr)
         with open(stats) as file:
             run = Run(json.load(file), done.stdout, done.stderr)
         self.assertBalanced(run.stats)
         return run
 
-    def run_names(self, server, lines, *arguments):
+    def run_names(self, server, lines, *arguments, **how):
         """count() at a server, or at several addresses, on this test's backend."""
         address = server if isinstance(server, (str, list)) else server.address
-        return self.count(address, lines, "--io", self.io, *arguments)
+        return self.count(address, lines, "--io", self.io, *arguments, **how)
 
     def live_at(self, server, *arguments):
         return self.live("-r", server.address, "--io", self.io, *arguments)

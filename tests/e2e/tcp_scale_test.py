@@ -64,8 +64,9 @@ class Scale:
         run, peak, out = self.run_measured(server.addresses, MANY, "--tcp-connections", "64")
         self.assertAllAnswered(out, MANY)
         totals = server.totals()
-        self.assertLessEqual(totals["tcp_open_max"], 64)
-        self.assertLessEqual(run.connections["most_at_once"], 64)
+        self.assertEqual(run.connections["most_at_once"], 64)
+        # A server may accept a connection before it looks at the end of the one it follows.
+        self.assertLessEqual(totals["tcp_open_max"], 64 + 8)
         # A busy connection that was evicted would have taken queries with it.
         self.assertEqual((run.tcp["requeued"], run.tcp["charged"], run.connections["died"]),
                          (0, 0, 0))
