@@ -40,7 +40,7 @@ class Resolve:
     def check_outcomes(self, tcp):
         kinds = ["", ".nx", ".fail", ".silent", ".big"]
         names = [f"n{i}{kinds[i % 5]}.test" for i in range(5000)]
-        done = self.resolve("\n".join(names), "-o", "Je", "-c", "2", "-i", "300", *tcp)
+        done = self.resolve("\n".join(names), "-o", "Je", "-c", "2", "-i", "1500", *tcp)
         self.assertEqual(done.returncode, 0, done.stderr)
         replies = [json.loads(line) for line in done.stdout.splitlines()]
         self.assertEqual(Counter(reply["name"] for reply in replies),
