@@ -228,8 +228,11 @@ void Engine::on_transfer(uint32_t slot) {
 }
 
 void Engine::on_tcp_failure(uint32_t slot, TcpFailure why) {
-  const Lookup& lookup = lookups_[slot];
-  if (why == TcpFailure::crowded) return lookups_.to_ready(slot);
+  Lookup& lookup = lookups_[slot];
+  // Where what was learned of the server had brought it there: to UDP, and no try is lost.
+  bool chosen = lookup.optional && !lookup.lost;
+  if (chosen) lookup.use_tcp = false;
+  if (chosen || why == TcpFailure::crowded) return lookups_.to_ready(slot);
   if (lookup.transferring) return give_up(slot, FailureReason::incomplete);
   FailureReason reason = why == TcpFailure::timeout ? FailureReason::timeout
                                                     : FailureReason::unreachable;

@@ -84,6 +84,7 @@ void Engine::send() {
       Lookup& lookup = lookups_[slot];
       stats_.tcp.entries += !lookup.on_tcp;
       lookup.use_tcp = lookup.on_tcp = true;
+      lookup.optional = !needs_tcp(lookup);
       tcp_.enqueue(slot, asked_address(slot));
     }
   }

@@ -10,10 +10,10 @@ namespace {
 constexpr Duration queue_patience = std::chrono::seconds(20);
 }  // namespace
 
-// How long a lookup waits in one of its two states here. One that only silence brought here gets
-// little more than a try over UDP: most of them meet silence here, too.
+// How long a lookup waits in one of its two states here. One that UDP might answer as well gets
+// little more than a try over UDP.
 Duration Tcp::patience(const Lookup& lookup, Duration usual) const {
-  return lookup.lost ? std::min(usual, 2 * options_.interval) : usual;
+  return lookup.optional ? std::min(usual, 2 * options_.interval) : usual;
 }
 
 void Tcp::enqueue(uint32_t slot, const Address& address) {

@@ -59,6 +59,7 @@ struct Lookup {
   bool edns_rejected : 1 = false;  // by the server asked last; the next query to it is plain
   bool truncated : 1 = false;    // a reply was: only TCP can complete it
   bool lost : 1 = false;         // it goes over TCP because UDP met silence only (tcp.md 9)
+  bool optional : 1 = false;     // over UDP it could be answered as well
   bool on_tcp : 1 = false;       // entered TCP and has not left it
   bool transfer : 1 = false;     // AXFR, IXFR: an answer of many messages
   bool transferring : 1 = false; // some of which were written
