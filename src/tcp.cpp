@@ -277,7 +277,11 @@ void Tcp::on_completion(const Completion& completion, User& user) {
       return handle(index, ConnectionEvent::died);
     case Event::written:
       connection.writing = false;
-      return completion.result < 0 ? handle(index, ConnectionEvent::died) : settle(index);
+      if (completion.result >= 0) return settle(index);
+      // REQ 22: replies that came before the end are told before the end is.
+      connection.unwritable = true;
+      connection.heard = now_;
+      return arm(index);
     case Event::closed: return handle(index, ConnectionEvent::closed);
     default: ensure(false, "an event that no connection has");
   }
@@ -369,7 +373,7 @@ void Tcp::end_spent(uint32_t index) {
 
 uint32_t Tcp::room(const Connection& connection) const {
   const TcpServer& server = servers_[connection.server];
-  if (connection.transfer || connection.window.full()) return 0;
+  if (connection.transfer || connection.unwritable || connection.window.full()) return 0;
   uint32_t limit = std::min(servers_.answer_limit(server, now_), most_queries);
   uint32_t used = connection.window.used();
   if (connection.queries >= limit || used >= server.depth) return 0;

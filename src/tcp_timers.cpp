@@ -49,6 +49,7 @@ Instant Tcp::state_due(const Connection& connection) const {
     case ConnectionState::active:
     case ConnectionState::draining: break;
   }
+  if (connection.unwritable) return connection.heard + least_stall;
   if (connection.window.answerable() == 0)
     return connection.writing ? connection.heard + most_stall : Instant::max();
   // A transfer's messages have a deadline of their own, whoever waits.

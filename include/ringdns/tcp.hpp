@@ -136,6 +136,7 @@ class Tcp {
     bool connected = false;  // was; for the balance of the counters
     bool transfer = false;   // one is under way: nothing else goes out
     bool refused = false;    // why it failed to connect
+    bool unwritable = false; // a write failed: the end is about to be told
     bool thinned = false;    // its server's crowd was sent elsewhere
     uint8_t strays = 0;
     uint16_t next_of_server = no_connection;
