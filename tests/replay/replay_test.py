@@ -186,8 +186,10 @@ class Runner(unittest.TestCase):
             self.assertIn(old, SOUND)
             return replay.run(scenarios.parse(SOUND.replace(old, new)), "epoll")
 
+        # Sanitizers' memory says nothing, and is not looked at.
+        blind = "memory " if os.environ.get("RINGDNS_SANITIZED") else None
         runs = [(new, wanted, pool.submit(complaints, old, new))
-                for old, new, wanted in WRONG if wanted]
+                for old, new, wanted in WRONG if wanted and wanted != blind]
         for new, wanted, run in runs:
             with self.subTest(new):
                 self.assertTrue(any(text.startswith(wanted) for text in run.result()), run.result())
