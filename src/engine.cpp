@@ -372,7 +372,10 @@ void Engine::give_up(uint32_t slot, FailureReason reason) {
   Failure failure{lookups_.name(slot).bytes(), lookup.type, rr_class::internet, reason};
   size_t before = output_.buffer().size();
   formatter_.append_failure(output_.buffer(), failure);
-  if (output_.buffer().size() > before) repeat_output(before, lookup.copies - 1);
+  if (output_.buffer().size() > before) {
+    output_.count_results(1);
+    repeat_output(before, lookup.copies - 1);
+  }
   finish(slot);
 }
 
