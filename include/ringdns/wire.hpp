@@ -133,8 +133,8 @@ class Message {
   uint16_t rcode() const { return rcode_; }
   bool has_opt() const { return has_opt_; }
   Bytes opt_rdata() const { return opt_rdata_; }
-  // Has a record so far that does not parse. Names and rdata are read when they are wanted, and
-  // who then finds one wrong says so.
+  // Whether a record does not parse, as far as they have been read: names and rdata are when they
+  // are wanted, and who then finds one malformed notes it.
   bool malformed() const { return malformed_; }
   void note_malformed() const { malformed_ = true; }
 
