@@ -160,6 +160,30 @@ build_release() {
   compile "$root/build" ringdns tests/responder/responder
 }
 
+# start_responder PLAN PORTS_FILE LOG OPTION...: it answers when this returns. It is build_release's.
+responder_pid=''
+start_responder() {
+  local plan=$1 ports=$2 log=$3 i
+  shift 3
+  "$root/build/tests/responder/responder" --plan "$plan" --ports-file "$ports" "$@" 2>"$log" &
+  responder_pid=$!
+  for ((i = 0; i < 300; ++i)); do
+    [ ! -s "$ports" ] || return 0
+    kill -0 "$responder_pid" 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$log" >&2
+  fail "the responder did not start"
+}
+
+# Called by traps, too: it is well whether one was started or not.
+stop_responder() {
+  [ -n "$responder_pid" ] || return 0
+  kill "$responder_pid" 2>/dev/null || true
+  wait "$responder_pid" 2>/dev/null || true
+  responder_pid=''
+}
+
 # -g1: traces name lines. Variables would take a third longer to compile.
 test_options=(-Dwerror=true -Dtests=true -Ddebug=false -Dcpp_args=-g1)
 
