@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -11,6 +12,10 @@
 
 #include <cerrno>
 #include <cstring>
+
+#ifdef __GLIBC__
+#include <nss.h>
+#endif
 
 namespace ringdns {
 
@@ -26,6 +31,16 @@ Outcome<Fd> duplicate(int fd, const char* what) {
   Fd copy(fcntl(fd, F_DUPFD_CLOEXEC, 3));
   if (!copy.valid()) return {{}, failure(what, errno)};
   return {std::move(copy), {}};
+}
+
+// A static binary, as it is one that no interpreter loaded, must not load the modules that
+// /etc/nsswitch.conf names: they are made for the machine's glibc. /etc/passwd has to do there.
+void stay_out_of_nss_modules() {
+#ifdef __GLIBC__
+  if (getauxval(AT_BASE) != 0) return;
+  __nss_configure_lookup("passwd", "files");
+  __nss_configure_lookup("group", "files");
+#endif
 }
 
 Outcome<std::string> read_all(const Fd& fd, const std::string& what) {
@@ -100,6 +115,7 @@ void raise_descriptor_limit() {
 
 std::string drop_privileges(const Options& options, std::vector<std::string>& notices) {
   if (geteuid() != 0 || options.keep_root) return {};
+  stay_out_of_nss_modules();
   Options defaults;
   gid_t gid = nobody_id;
   uid_t uid = nobody_id;
