@@ -1,6 +1,6 @@
 """ringdns prints what massdns printed (massdns/recorded.txt), but for the differences of one table,
-massdns/differences.py, which the manual has, too. With MASSDNS set to massdns's binary, that it still
-prints what was recorded."""
+massdns/differences.py, which the manual has, too. With MASSDNS set to massdns's binary, that it
+still prints what was recorded."""
 
 import difflib
 import os
@@ -64,14 +64,18 @@ def apply_differences(reply):
 
 def of_cases():
     """{(case, format): what ringdns prints otherwise}"""
-    return {(case, output): text for entry in differences.TABLE
-            for case, texts in entry.cases.items() for output, text in texts.items()}
+    texts = [((case, output), text) for entry in differences.TABLE
+             for case, texts in entry.cases.items() for output, text in texts.items()]
+    if len(dict(texts)) != len(texts):
+        raise AssertionError("two differences explain the same")
+    return dict(texts)
 
 
 def entries_of_manual():
     """{name: text} of the section on massdns."""
     with open(MANUAL, encoding="ascii") as file:
-        section = re.search(r"^\.Sh DIFFERENCES FROM MASSDNS\n(.*?)^\.Sh ", file.read(), re.M | re.S)
+        section = re.search(r"^\.Sh DIFFERENCES FROM MASSDNS\n(.*?)^\.Sh ", file.read(),
+                            re.M | re.S)
     entries, name = {}, None
     for line in section[1].split("\n"):
         if line.startswith(".It Sy "):

@@ -1,5 +1,5 @@
-"""The cases: small lists that are asked in other ways than the one list, or whose lines lead to other
-questions, or to none. Those that differences.py names go otherwise in ringdns."""
+"""The cases: small lists that are asked in other ways than the one list, or whose lines lead to
+other questions, or to none. Those that differences.py names go otherwise in ringdns."""
 
 from scenario import case
 
@@ -18,7 +18,8 @@ CASES = [
     case("no recursion", "* answer A hash", "a.test", "--norecurse", formats="Sr F J B"),
     case("duplicates", "* delay 20ms answer A hash", "a.test\na.test\na.test\na.test\na.test",
          "-s", "100", formats="S Snl L F J B"),
-    case("duplicates that fail", "* delay 20ms rcode SERVFAIL", "a.test\na.test\na.test", "-s", "100"),
+    case("duplicates that fail", "* delay 20ms rcode SERVFAIL", "a.test\na.test\na.test",
+         "-s", "100"),
     case("filter", "a.test. rcode NXDOMAIN\nb.test. answer A 192.0.2.1\nc.test. rcode SERVFAIL",
          "a.test\nb.test\nc.test", "--filter", "NXDOMAIN", formats="Sr Je L0"),
     case("ignore", "a.test. rcode NXDOMAIN\nb.test. answer A 192.0.2.1\nc.test. rcode SERVFAIL",
@@ -52,10 +53,11 @@ CASES = [
     case("words", "* answer A 192.0.2.1", "x y.test\nA x y.test", formats="S"),
     case("types of lines", r"* as-is answer TYPE65280 \# 0",
          "TYPE65280 a.test\nHINFO b.test\ntype1 c.test", formats="Sq"),
-    case("several types and one", "* answer A 192.0.2.1", "MX a.test\nb.test", "-t", "A", "-t", "AAAA",
-         formats="Snq"),
+    case("several types and one", "* answer A 192.0.2.1", "MX a.test\nb.test",
+         "-t", "A", "-t", "AAAA", formats="Snq"),
     case("leading dot", ". answer A 192.0.2.1", ".a.test", formats="S"),
-    case("escapes", "* answer A 192.0.2.1", r"a\.b.test" "\n" r"a\065.test" "\n" r"a\\.test", formats="S"),
+    case("escapes", "* answer A 192.0.2.1", r"a\.b.test" "\n" r"a\065.test" "\n" r"a\\.test",
+         formats="S"),
     case("long line", "* answer A 192.0.2.1", "x" * 4095 + "a.test", formats="S"),
     case("nul", "* answer A 192.0.2.1", r"n\x00b.test", formats="S"),
 ]

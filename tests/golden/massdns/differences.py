@@ -1,6 +1,7 @@
-"""The one table of what ringdns prints otherwise than massdns does. Each entry stands under the same
-name and with the same words in the manual, and says what exactly becomes of massdns's output: by a
-change of a reply's fields, or, where a whole case goes otherwise, by what ringdns prints in it."""
+"""The one table of what ringdns prints otherwise than massdns does. Each entry stands under the
+same name and with the same words in the manual, and says what exactly becomes of massdns's output:
+by a change of a reply's fields, or, where a whole case goes otherwise, by what ringdns prints in
+it. A change that goes by the zone of list.txt (bad, badname) goes by what the list says of it."""
 
 import re
 from collections import namedtuple
@@ -42,9 +43,10 @@ def error(name, reason):
 
 
 def answer(name):
-    return f'{{"name":"{name}","type":"A","class":"IN","status":"NOERROR","rx_ts":0,"data":' \
-           f'{{"answers":[{{"ttl":300,"type":"A","class":"IN","name":"{name}","data":"192.0.2.1"}}' \
-           ']},"flags":["aa","rd","ra"],"resolver":"127.0.0.1:53","proto":"UDP"}\n'
+    return f'{{"name":"{name}","type":"A","class":"IN","status":"NOERROR","rx_ts":0,' \
+           '"data":{"answers":[{"ttl":300,"type":"A","class":"IN",' \
+           f'"name":"{name}","data":"192.0.2.1"}}]}},' \
+           '"flags":["aa","rd","ra"],"resolver":"127.0.0.1:53","proto":"UDP"}\n'
 
 
 def in_zone(reply, zone):
@@ -62,8 +64,8 @@ def replace_data(shown, text):
 
 # ---- Replies
 
-enter_cases("truncated", "A truncated reply is never an answer. It is completed over TCP, on reused "
-            "connections, or the name fails as TRUNCATED.",
+enter_cases("truncated", "A truncated reply is never an answer. It is completed over TCP, on "
+            "reused connections, or the name fails as TRUNCATED.",
             truncated={"Sr": "", "Je": error("a.test.", "TRUNCATED")})
 
 enter_cases("edns", "Queries have EDNS, unless told otherwise.",
@@ -83,8 +85,8 @@ a.test. 300 IN A 192.0.2.1
 
 """})
 
-enter_cases("verified", "A reply is one only from the address that was asked, with the query's id, opcode "
-            "and question, and with the flag QR.",
+enter_cases("verified", "A reply is one only from the address that was asked, with the query's id, "
+            "opcode and question, and with the flag QR.",
             verified={"S": "", "Je": "".join(error(f"{name}.test.", "TIMEOUT")
                                              for name in ("class", "opcode", "query"))},
             source={"S": ""})
@@ -106,8 +108,8 @@ enter_cases("blanks", "Blanks before a name and empty lines are ignored; massdns
 enter_cases("bare-types", "A type that stands alone on a line is a name; massdns drops it.",
             bare_types={"S": "".join(f"{name}. A 192.0.2.1\n" for name in ("mx", "123", "aaaa"))})
 
-enter_cases("types-of-lines", "TYPEn and all registered types may stand before a name; what is no type to "
-            "massdns is part of the name.",
+enter_cases("types-of-lines", "TYPEn and all registered types may stand before a name; what is no "
+            "type to massdns is part of the name.",
             types_of_lines={"Sq": r"""a.test.  TYPE65280
 a.test. TYPE65280 \# 0
 b.test.  HINFO
@@ -116,16 +118,18 @@ c.test.  A
 c.test. TYPE65280 \# 0
 """})
 
-enter_cases("one-type", "A name with a type on its line is asked for this type only; massdns lets it replace "
-            "the first type of several.",
-            several_types_and_one={"Snq": "a.test.  MX\nb.test.  A\nb.test. A 192.0.2.1\nb.test.  AAAA\n"})
+enter_cases("one-type", "A name with a type on its line is asked for this type only; massdns lets "
+            "it replace the first type of several.",
+            several_types_and_one={"Snq": "a.test.  MX\nb.test.  A\nb.test. A 192.0.2.1\n"
+                                           "b.test.  AAAA\n"})
 
-enter_cases("lines", "A line that holds no name that can be asked is reported and counted, not asked as "
-            "something else; to massdns a leading dot is the root, and a line ends after 4095 octets.",
+enter_cases("lines", "A line that holds no name that can be asked is reported and counted, not "
+            "asked as something else; to massdns a leading dot is the root, and a line ends after "
+            "4095 octets.",
             words={"S": ""}, leading_dot={"S": ""}, long_line={"S": ""})
 
-enter_cases("escapes-of-lines", "Escapes on lines are those of RFC 1035; to massdns a backslash is a letter, "
-            "and a line ends at an octet 0.",
+enter_cases("escapes-of-lines", "Escapes on lines are those of RFC 1035; to massdns a backslash is "
+            "a letter, and a line ends at an octet 0.",
             escapes={"S": r"""a\.b.test. A 192.0.2.1
 aA.test. A 192.0.2.1
 a\\.test. A 192.0.2.1
@@ -134,16 +138,17 @@ a\\.test. A 192.0.2.1
 
 # ---- Words for codes
 
-@differs("types", "A type is shown by its registered name, and else as TYPEn; massdns knows some names "
-         "and has numbers for the others.")
+@differs("types", "A type is shown by its registered name, and else as TYPEn; massdns knows some "
+         "names and has numbers for the others.")
 def show_types(reply):
     for item in [reply, *reply.records]:
         if item.type.isdigit():
             item.type = MNEMONICS.get(item.type, f"TYPE{item.type}")
 
 
-@differs("classes", "Classes are called CH, CS, NONE and ANY, and else CLASSn; massdns has H, 2, QNONE, "
-         "QANY and numbers. The data of types that belong to class IN is that of RFC 3597 in others.")
+@differs("classes", "Classes are called CH, CS, NONE and ANY, and else CLASSn; massdns has H, 2, "
+         "QNONE, QANY and numbers. The data of types that belong to class IN is that of RFC 3597 "
+         "in others.")
 def show_classes(reply):
     for shown in reply.records:
         if shown.rr_class != "IN" and shown.record.type == A:
@@ -153,8 +158,8 @@ def show_classes(reply):
             shown.rr_class = f"CLASS{shown.rr_class}"
 
 
-@differs("rcodes", "A response code is shown by its registered name, and else as RCODEn; massdns has "
-         "numbers for NXRRSET, DSOTYPENI and what is not registered.")
+@differs("rcodes", "A response code is shown by its registered name, and else as RCODEn; massdns "
+         "has numbers for NXRRSET, DSOTYPENI and what is not registered.")
 def show_rcodes(reply):
     if reply.status.isdigit():
         reply.status = RCODES.get(int(reply.status), f"RCODE{reply.status}")
@@ -203,8 +208,8 @@ def zone_file_names(text):
     return zone_file_name(labels if text != "." else [])
 
 
-@differs("escapes", "Names are escaped as in zone files: \\DDD, and a backslash before \" $ ( ) . ; @ \\; "
-         "massdns has \\xNN, and leaves blanks and the others as they are.")
+@differs("escapes", "Names are escaped as in zone files: \\DDD, and a backslash before \" $ ( ) . "
+         "; @ \\; massdns has \\xNN, and leaves blanks and the others as they are.")
 def escape_names(reply):
     reply.name = zone_file_name(reply.message.name)
     reply.list_name = reply.name[:-1]
@@ -246,9 +251,9 @@ def strip_blank(reply):
 
 # ---- Data
 
-@differs("presentation", "The data of all registered types is shown in their presentation form, and that "
-         "of others as RFC 3597 has it; massdns knows A, AAAA, NS, CNAME, DNAME, PTR, MX, TXT, SOA, "
-         "SRV, CAA, TLSA and SMIMEA, and shows the octets of others.")
+@differs("presentation", "The data of all registered types is shown in their presentation form, "
+         "and that of others as RFC 3597 has it; massdns knows A, AAAA, NS, CNAME, DNAME, PTR, MX, "
+         "TXT, SOA, SRV, CAA, TLSA and SMIMEA, and shows the octets of others.")
 def present_data(reply):
     for shown in reply.records:
         record = shown.record
@@ -256,8 +261,8 @@ def present_data(reply):
             replace_data(shown, TEXTS.get((record.type, record.rdata)) or generic(record.rdata))
 
 
-@differs("strings", "In JSON the strings of a TXT record, and of its like, stand joined under data, as in "
-         "massdns, and as an array under strings.")
+@differs("strings", "In JSON the strings of a TXT record, and of its like, stand joined under "
+         "data, as in massdns, and as an array under strings.")
 def add_strings(reply):
     for shown in reply.records:
         if shown.record.type in (TXT, 56, 99, 258, 261, 262, 263) and not in_zone(reply, "bad"):
@@ -281,16 +286,17 @@ def raise_hexadecimal(reply):
             replace_data(shown, shown.data.upper())
 
 
-@differs("malformed", "Data that is not what its type prescribes is shown as RFC 3597 has it; massdns "
-         "shows its octets, or as much as it made of them.")
+@differs("malformed", "Data that is not what its type prescribes is shown as RFC 3597 has it; "
+         "massdns shows its octets, or as much as it made of them.")
 def show_malformed(reply):
     for shown in reply.records:
         if in_zone(reply, "bad") and shown.record.type in FORMED:
             replace_data(shown, generic(shown.record.rdata))
 
 
-@differs("unreadable-names", "A record whose data has a name that cannot be read is the last that is "
-         "shown of its message, with its data as RFC 3597 has it; massdns shows the name it read before.")
+@differs("unreadable-names", "A record whose data has a name that cannot be read is the last that "
+         "is shown of its message, with its data as RFC 3597 has it; massdns shows the name it "
+         "read before.")
 def end_at_unreadable_name(reply):
     if in_zone(reply, "badname"):
         first = reply.records[0]
@@ -298,8 +304,8 @@ def end_at_unreadable_name(reply):
         first.last = True
 
 
-@differs("unreadable-answer", "A reply whose first record cannot be read has no answer for the flag a of "
-         "format J and for format L; massdns goes by the count in the header.")
+@differs("unreadable-answer", "A reply whose first record cannot be read has no answer for the "
+         "flag a of format J and for format L; massdns goes by the count in the header.")
 def disregard_unreadable_answer(reply):
     if not reply.message.records:
         reply.answered = False
@@ -307,15 +313,15 @@ def disregard_unreadable_answer(reply):
 
 # ---- Formats
 
-@differs("case", "Names are compared without regard to case: which records belong to the question, what a "
-         "referral is, and which question a reply answers.",
+@differs("case", "Names are compared without regard to case: which records belong to the question, "
+         "what a referral is, and which question a reply answers.",
          case_of_the_question={"S": "A.TEST. A 192.0.2.1\n", "Je": answer("A.TEST.")})
 def compare_in_any_case(reply):
     reply.any_case = True
 
 
-@differs("section-separator", "With the flags m and s of format S a section is set off where its first "
-         "line is shown; massdns does so only where that is the section's first record.")
+@differs("section-separator", "With the flags m and s of format S a section is set off where its "
+         "first line is shown; massdns does so only where that is the section's first record.")
 def separate_what_is_shown(reply):
     reply.separates_what_is_shown = True
 

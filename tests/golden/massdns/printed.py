@@ -41,8 +41,8 @@ def folded(labels):
 
 
 class Shown:
-    """A record. `strings` is what JSON has of a text record besides its data; `last`: nothing of its
-    message is shown behind it."""
+    """A record. `strings` is what JSON has of a text record besides its data; `last`: nothing of
+    its message is shown behind it."""
 
     def __init__(self, record, text):
         self.record = record

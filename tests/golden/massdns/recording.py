@@ -1,7 +1,7 @@
-"""recorded.txt: what massdns printed. `== LINE` begins a line of the list, `== case NAME` one of the
-cases. Behind bars are the lines that were printed, each once; then each format has the numbers of
-its lines, from 1; 0 is an empty line. Formats that print alike stand together, and one that is not
-named printed nothing. A line of format B is a packet: server, then octets behind the id."""
+"""recorded.txt: what massdns printed. `== LINE` begins a line of the list, `== case NAME` one of
+the cases. Behind bars are the lines that were printed, each once; then each format has the numbers
+of its lines, from 1; 0 is an empty line. Formats that print alike stand together, and one that is
+not named printed nothing. A line of format B is a packet: server, then octets behind the id."""
 
 import os
 

@@ -14,7 +14,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # Asked after each line when massdns is recorded, so that what it printed can be cut by lines. The
 # name in its data is what massdns shows instead of the next one that it cannot read.
 MARK = b"NS mark.test"
-MARK_RULE = "mark.test. answer NS stale.test. ; authority @ NS stale.test. ; additional @ NS stale.test."
+MARK_RULE = ("mark.test. answer NS stale.test. ; authority @ NS stale.test. ; "
+             "additional @ NS stale.test.")
 
 SIMPLE = """S Sn Su Sd Sm St Sl Si Ss Sq Sr
             Sml Smu Smst Snudms Snl Snq Snu Snd Snud Snlq Snlqr Snrql Sqr Sru Sqt Srt Snt Snlt
@@ -25,8 +26,8 @@ LISTED = ["--retry", "NOTZONE"]
 PATIENCE = 240
 
 TypeSample = namedtuple("TypeSample", "number mnemonic octets text")
-# Lines that are asked in some other way, or that lead to another question or to none. What is printed
-# for them is recorded as a whole. `server`: where the responder listens.
+# Lines that are asked in some other way, or that lead to another question or to none. What is
+# printed for them is recorded as a whole. `server`: where the responder listens.
 Case = namedtuple("Case", "name rules lines arguments formats server")
 
 
@@ -81,8 +82,8 @@ def add_types(lines, rules):
 # ---- Running either program
 
 def run(program, server, lines, output, *arguments):
-    """What it prints, without what no two runs have in common. Unless told otherwise it has one lookup
-    at a time, so that the order is that of the list, and waits: what is silent is few."""
+    """What it prints, without what no two runs have in common. Unless told otherwise it has one
+    lookup at a time, so that the order is that of the list, and is patient."""
     with tempfile.NamedTemporaryFile("w") as resolvers:
         resolvers.write(server + "\n")
         resolvers.flush()
