@@ -42,6 +42,7 @@ struct RecordSpec {
   Octets owner;  // empty: the question's name
   uint16_t type = 0;
   std::optional<uint32_t> ttl;
+  std::optional<uint16_t> rr_class;  // the query's
   Kind kind = Kind::fixed;
   Octets rdata;
   uint32_t size = 0;  // sized_txt: octets of the whole message
@@ -72,6 +73,8 @@ enum Deform : uint32_t {
   no_body = 1u << 20,
   wrong_port = 1u << 21,
   wrong_address = 1u << 22,
+  set_ad = 1u << 23,
+  set_cd = 1u << 24,
 };
 
 enum class BadName : uint8_t { none, self, loop, forward, past_end, long_label, long_name };

@@ -49,6 +49,16 @@ TEST_CASE("another type than the answer's gets an empty NOERROR; a CNAME leads o
   CHECK(Scene("* as-is answer A 192.0.2.1").udp({.type = 28}).counts[1] == 1);
 }
 
+TEST_CASE("a record's class is the question's, or its own") {
+  const auto class_of = [](View record) {
+    Reply reply = Scene(join("* answer ", record)).udp({"x."});
+    return reply.u16(12 + 3 + 4 + 4);
+  };
+  CHECK(class_of("A hash") == 1);
+  CHECK(class_of("CH A hash") == 3);
+  CHECK(class_of("@ 60 CLASS254 A 192.0.2.1") == 254);
+}
+
 TEST_CASE("an OPT answers an OPT: 1232, DO, NSID where asked for") {
   CHECK(with("").counts[3] == 0);
   Reply plain = with("", {.edns_size = 4096});
@@ -156,6 +166,8 @@ TEST_CASE("identity faults") {
   CHECK((bare.all.size() == 12 && bare.rcode() == 1 && bare.counts[0] == 0));
   CHECK((with("tc").tc() && with("tc").counts[1] == 1));
   CHECK((with("no-aa no-ra").flags & 0x0480) == 0);
+  CHECK((with("ad").flags & 0x0030) == 0x0020);
+  CHECK((with("cd").flags & 0x0030) == 0x0010);
 }
 
 TEST_CASE("where a reply seems to come from") {
