@@ -20,8 +20,13 @@ int complain(const std::string& what) {
   return exit_failure;
 }
 
+// Who reads JSON takes other lines for results (recon.py does), and the last status has it all.
+bool wants_words(const Options& options) {
+  return !options.quiet && options.status != Options::Status::json;
+}
+
 void notice(const Options& options, const std::string& what) {
-  if (!options.quiet) std::fprintf(stderr, "ringdns: %s\n", what.c_str());
+  if (wants_words(options)) std::fprintf(stderr, "ringdns: %s\n", what.c_str());
 }
 
 // The descriptors of one process's run.
@@ -99,7 +104,7 @@ int conclude(const Options& options, const RunFacts& facts, const Ending& ending
   std::string stats_error;
   if (stats.valid()) stats_error = write_stats(stats, options.stats_file, facts);
   if (!stats_error.empty()) complain(stats_error);
-  if (!options.quiet) {
+  if (wants_words(options)) {
     Buffer summary;
     append_summary(summary, facts, io_name);
     std::fwrite(summary.view().data(), 1, summary.size(), stderr);

@@ -93,7 +93,7 @@ struct Options {
   bool keep_root = false;
   std::string drop_user = "nobody", drop_group = "nogroup";  // no group: the user's own
 
-  // Said once on stderr at start, unless quiet: accepted for massdns's sake, without effect here.
+  // Said once on stderr at start, unless quiet or JSON: accepted for massdns's sake, without effect here.
   std::vector<std::string> notices;
 };
 
