@@ -43,6 +43,9 @@ class Callers:
                     while count := cache.read(most=150):  # it fills its wildcard cache in batches
                         counts.append(count)
                 self.assertEqual(cache.found, self.expected(names))
+                # A blank line for each reply, NXDOMAIN and empty ones too, and for no failure.
+                blank = self.content("out").splitlines().count("")
+                self.assertEqual(blank, sum(kind_of(name) != "refused" for name in names))
                 self.assertEqual(counts, [150, 150, 100])
 
     def test_puredns_gives_up_when_the_output_cannot_be_written(self):
