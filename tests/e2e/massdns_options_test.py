@@ -490,6 +490,16 @@ class Table(unittest.TestCase):
         self.assertEqual({word for row in OPTIONS for word in row[0].split()}, theirs)
 
 
+def while_it_runs(process, receive):
+    """What receive() brings, unless ringdns ends before."""
+    while True:
+        try:
+            return receive()
+        except TimeoutError:
+            if process.poll() is not None:
+                sys.exit("ringdns ended")
+
+
 def tell_senders(io):
     """In a network of its own: who sends to a server there, as JSON."""
     case, senders = support.Case(), {"udp": set(), "tcp": set()}
@@ -498,16 +508,19 @@ def tell_senders(io):
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as udp, \
             socket.create_server(("::1", 0), family=socket.AF_INET6) as tcp:
         udp.bind(("::1", 0))
-        case.start_ringdns("--io", io, "--root", "-q", "--tcp-disabled", "--rand-src-ipv6",
-                           "2001:db8:1:2::/64", "-r", "[::1]:%d" % udp.getsockname()[1], names)
-        while len(senders["udp"]) <= 100:
-            senders["udp"].add(udp.recvfrom(4096)[1][0])
-        case.start_ringdns("--io", io, "--root", "-q", "--tcp-only", "--rand-src-ipv6",
-                           "2001:db8:1:2::/64", "-r", "[::1]:%d" % tcp.getsockname()[1], names)
-        while len(senders["tcp"]) <= 1:
-            connection, sender = tcp.accept()
-            senders["tcp"].add(sender[0])
-            connection.close()
+        ways = (("udp", udp, "--tcp-disabled", 100), ("tcp", tcp, "--tcp-only", 1))
+        for transport, listening, option, few in ways:
+            listening.settimeout(1)
+            process = case.start_ringdns(
+                "--io", io, "--root", "-q", option, "--rand-src-ipv6", "2001:db8:1:2::/64", "-r",
+                "[::1]:%d" % listening.getsockname()[1], names)
+            while len(senders[transport]) <= few:
+                if transport == "udp":
+                    _, sender = while_it_runs(process, lambda: udp.recvfrom(4096))
+                else:
+                    connection, sender = while_it_runs(process, tcp.accept)
+                    connection.close()
+                senders[transport].add(sender[0])
     case.doCleanups()
     print(json.dumps({transport: sorted(found) for transport, found in senders.items()}))
 
