@@ -179,13 +179,13 @@ def shuffledns_hosts(file):
 
 class Bbot:
     """An asynchronous process: names go in one by one as they are made, lines come out as they are
-    there, stderr is not looked at. Stops it with SIGINT when `enough` hosts were seen."""
+    there, stderr is not looked at. Stops it with SIGINT when `enough` hosts were seen. After 1000
+    names it waits for the first line, which thus has to come while the input is still open."""
 
     def __init__(self, case, arguments, names, domain, enough=None):
         self.case, self.arguments, self.names = case, arguments, names
         self.domain, self.enough = domain, enough
-        self.hosts, self.fed_when_first_came = {}, None
-        self.fed = 0
+        self.hosts = {}
 
     def run(self):
         return asyncio.run(self.go())
@@ -195,8 +195,10 @@ class Bbot:
             *self.case.wrapper, self.case.path("bin/massdns"), *self.arguments,
             env=self.case.environment, limit=100 << 20, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.first_came = asyncio.Event()
         feeding = asyncio.create_task(self.feed(process.stdin))
         while line := await asyncio.wait_for(process.stdout.readline(), support.PATIENCE):
+            self.first_came.set()
             self.take(line.decode().rstrip("\r\n"))
             if self.enough and len(self.hosts) >= self.enough:
                 process.send_signal(signal.SIGINT)
@@ -207,17 +209,16 @@ class Bbot:
         return await process.wait()
 
     async def feed(self, stdin):
-        for name in self.names:
+        for number, name in enumerate(self.names, 1):
             stdin.write(name.encode() + b"\n")
             await stdin.drain()
-            self.fed += 1
-            if self.fed % 100 == 0:
+            if number == 1000:
+                await asyncio.wait_for(self.first_came.wait(), support.PATIENCE)
+            if number % 100 == 0:
                 await asyncio.sleep(0.001)  # it has other modules to run
         stdin.close()
 
     def take(self, line):
-        if self.fed_when_first_came is None:
-            self.fed_when_first_came = self.fed
         answers = json.loads(line).get("data", {}).get("answers", [])
         if not isinstance(answers, list) or not answers:
             return
