@@ -87,10 +87,14 @@ Outcome<ResolverList> read_resolvers(const std::string& source) {
   // Addresses stand on the command line itself where the whole of it reads as such.
   ResolverList given = parse_resolver_commas(source);
   if (!given.addresses.empty() && given.problem_count == 0) return {std::move(given), {}};
-  Outcome<Fd> file = open_input(source);
-  if (!file.value) return {{}, "resolvers: " + file.error};
-  Outcome<std::string> text = read_all(*file.value, source == "-" ? "stdin" : source);
-  if (!text.value) return {{}, "resolvers: " + text.error};
+  return read_addresses(source, "resolvers");
+}
+
+Outcome<ResolverList> read_addresses(const std::string& path, const std::string& what) {
+  Outcome<Fd> file = open_input(path);
+  if (!file.value) return {{}, what + ": " + file.error};
+  Outcome<std::string> text = read_all(*file.value, path == "-" ? "stdin" : path);
+  if (!text.value) return {{}, what + ": " + text.error};
   return {parse_resolver_list(*text.value), {}};
 }
 

@@ -28,6 +28,8 @@ uint64_t file_size(const Fd& fd);
 
 // Reads and parses the list that `-r` names.
 Outcome<ResolverList> read_resolvers(const std::string& source);
+// Reads a file of addresses of the same form; an error names what they are.
+Outcome<ResolverList> read_addresses(const std::string& path, const std::string& what);
 
 // From here on SIGINT and SIGTERM are read from this descriptor, and SIGPIPE is ignored: a closed
 // pipe is an error of the write.
