@@ -92,9 +92,9 @@ def run(program, server, lines, output, *arguments):
         done = subprocess.run([program, "-q", "--root", "-r", resolvers.name, "-o", output,
                                *defaults, *arguments],
                               input=b"".join(line + b"\n" for line in lines),
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=PATIENCE)
+                              capture_output=True, timeout=PATIENCE)
     if done.returncode != 0:
-        raise AssertionError(f"{done.args}: {done.returncode}")
+        raise AssertionError(f"{done.args}: {done.returncode}, {done.stderr[-4000:]}")
     if output == "B":
         return "".join(stored_line(stored) for stored in packet.BinaryFile(done.stdout).stored)
     return masked(done.stdout.decode("ascii"), server)
