@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 namespace ringdns {
 
@@ -125,6 +126,14 @@ std::string drop_privileges(const Options& options, std::vector<std::string>& no
                    errno);
   ensure(setuid(0) != 0, "dropped privileges stay dropped");
   return {};
+}
+
+void end_without_memory() {
+  std::set_new_handler([] {
+    constexpr std::string_view why = "ringdns: out of memory\n";
+    [[maybe_unused]] ssize_t told = write(STDERR_FILENO, why.data(), why.size());
+    _exit(1);
+  });
 }
 
 Rng::Seed random_seed() {

@@ -33,6 +33,9 @@ Outcome<ResolverList> read_resolvers(const std::string& source);
 // pipe is an error of the write.
 Outcome<Fd> take_signals();
 
+// From here on an allocation that fails (RLIMIT_AS) ends the process, with a line that says why.
+void end_without_memory();
+
 // As many descriptors as the system lets us have.
 void raise_descriptor_limit();
 
