@@ -53,7 +53,7 @@ struct Outcome {
   uint64_t line;         // of a complaint; behind a question, where to go on from
   std::string question;  // wire form; empty: a complaint
   uint16_t type = 0;
-  std::string resolvers{};
+  std::string resolvers{};  // of a complaint: what it says before it quotes the line
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 using Outcomes = std::vector<Outcome>;
@@ -84,7 +84,8 @@ class Reference {
 
  private:
   void take_line(uint64_t line, std::string_view content) {
-    if (content.size() > LineReader::max_line) return void(out_.push_back({line, {}}));
+    if (content.size() > LineReader::max_line)
+      return complain(line, "line longer than 65536 octets");
     std::vector<std::string_view> words = words_of(content);
     if (words.empty()) return;
     std::vector<uint16_t> types = options_.types;
@@ -95,7 +96,8 @@ class Reference {
         types = {*type};
         words.erase(words.begin());
       }
-    if (words.size() > 1 && !options_.extended_input) return void(out_.push_back({line, {}}));
+    if (words.size() > 1 && !options_.extended_input)
+      return complain(line, "more than a name on the line (resolvers need --extended-input)");
     // From the second word on, blanks behind the last one included.
     const std::string_view resolvers =
         words.size() > 1
@@ -104,12 +106,16 @@ class Reference {
     for (size_t i = 0; i < types.size(); ++i) {
       WireName name;
       const bool reverse = types[i] == type::ptr && encode_reverse_name(words[0], name);
-      if (!reverse && encode_name(words[0], name) != NameError::none)
-        return void(out_.push_back({line, {}}));
+      const NameError error = reverse ? NameError::none : encode_name(words[0], name);
+      if (error != NameError::none) return complain(line, describe(error));
       const bool last = i + 1 == types.size();
       out_.push_back({last ? line + share_.stride : line, std::string(fuzz::text_of(name.bytes())),
                       types[i], std::string(resolvers)});
     }
+  }
+
+  void complain(uint64_t line, std::string_view what) {
+    out_.push_back({line, {}, 0, std::string(what)});
   }
 
   const Options& options_;
@@ -136,7 +142,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto complain = [&](uint64_t line, std::string_view what) {
     for (char c : what) require(c >= ' ' && c < 0x7f, "a complaint can be shown");
     require(what.size() < 200, "a complaint is short");
-    outcomes.push_back({line, {}});
+    outcomes.push_back({line, {}, 0, std::string(what.substr(0, what.find(": \"")))});
   };
   Feed feed(options, io, {}, stats, {{}, share, complain});
   size_t turns = 0;
