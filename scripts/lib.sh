@@ -8,9 +8,9 @@ jobs=$(nproc 2>/dev/null || echo 2)
 
 build_packages=(g++ meson ninja-build pkg-config liburing-dev libc-ares-dev libcxxopts-dev
                 doctest-dev python3)
-# The tests' peers. Where one cannot be had, its tests are skipped, and say so.
+# The tests' peers, and valgrind. Where one cannot be had, its tests are skipped, and say so.
 peer_packages=(nsd unbound knot knot-dnsutils bind9 bind9-dnsutils dnsdist
-               bash-completion zsh fish)
+               bash-completion zsh fish valgrind)
 peer_services=(nsd unbound knot named dnsdist)
 
 if [ -t 1 ]; then

@@ -367,6 +367,7 @@ int run(Options options) {
 
 int main(int argc, char** argv) {
   using namespace ringdns;
+  end_without_memory();
   ParsedOptions parsed = parse_options(argc, argv);
   switch (parsed.outcome) {
     case ParsedOptions::Outcome::run: return run(parsed.options);

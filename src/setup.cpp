@@ -12,6 +12,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #ifdef __GLIBC__
 #include <nss.h>
@@ -145,6 +146,14 @@ std::string drop_privileges(const Options& options, std::vector<std::string>& no
                    errno);
   ensure(setuid(0) != 0, "dropped privileges stay dropped");
   return {};
+}
+
+void end_without_memory() {
+  std::set_new_handler([] {
+    constexpr std::string_view why = "ringdns: out of memory\n";
+    [[maybe_unused]] ssize_t told = write(STDERR_FILENO, why.data(), why.size());
+    _exit(1);
+  });
 }
 
 Rng::Seed random_seed() {

@@ -35,6 +35,9 @@ Outcome<ResolverList> read_addresses(const std::string& path, const std::string&
 // pipe is an error of the write.
 Outcome<Fd> take_signals();
 
+// From here on an allocation that fails (RLIMIT_AS) ends the process, with a line that says why.
+void end_without_memory();
+
 // As many descriptors as the system lets us have.
 void raise_descriptor_limit();
 

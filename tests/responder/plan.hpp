@@ -91,6 +91,12 @@ struct Pace {
   friend bool operator==(const Pace&, const Pace&) = default;
 };
 
+struct Spoof {
+  uint32_t count = 0;
+  uint32_t deform = 0;  // what is wrong with it: it tells another answer
+  friend bool operator==(const Spoof&, const Spoof&) = default;
+};
+
 struct Shape {
   uint32_t deform = 0;
   BadName bad_owner = BadName::none, bad_rdata = BadName::none;
@@ -98,7 +104,7 @@ struct Shape {
   uint32_t cut = 0;                     // octets taken off its end
   uint32_t trailing = 0;                // octets added to its end
   uint32_t drop_above = UINT32_MAX;     // UDP: larger replies vanish
-  uint32_t spoofs = 0;                  // forged replies with other ids, before it
+  std::vector<Spoof> spoofs;            // forged replies before it
   uint32_t copies = 1;
   Duration copies_gap{};
   std::optional<Duration> late_full;    // UDP: the untruncated reply follows so much later

@@ -17,6 +17,11 @@ constexpr Named<Deform> deforms[] = {
     {"oversize", oversize},         {"as-is", as_is},
     {"no-body", no_body},           {"wrong-port", wrong_port},
     {"wrong-address", wrong_address}};
+constexpr Named<Deform> forgeries[] = {{"by-id", wrong_id},
+                                       {"by-port", wrong_port},
+                                       {"by-address", wrong_address},
+                                       {"by-name", wrong_name},
+                                       {"by-type", wrong_type}};
 constexpr Named<BadName> bad_names[] = {
     {"self", BadName::self},         {"loop", BadName::loop},
     {"forward", BadName::forward},   {"past-end", BadName::past_end},
@@ -84,7 +89,11 @@ bool read_modifier(Words& words, Rule& rule) {
   if (words.take_if("cut")) return shape.cut = count(words, 1, 65535), true;
   if (words.take_if("trailing")) return shape.trailing = count(words, 1, 60000), true;
   if (words.take_if("drop-above")) return shape.drop_above = count(words, 0, 65535), true;
-  if (words.take_if("spoof")) return shape.spoofs = count(words, 1, 100'000), true;
+  if (words.take_if("spoof")) {
+    Spoof spoof{count(words, 1, 100'000), wrong_id};
+    if (auto bit = find_word(forgeries, words.peek())) spoof.deform = *bit, words.take();
+    return shape.spoofs.push_back(spoof), true;
+  }
   if (words.take_if("copies")) {
     shape.copies = count(words, 1, 1000);
     if (words.take_if("every")) shape.copies_gap = duration(words);

@@ -288,6 +288,20 @@ size_t append_reply(Buffer& out, const Rule& rule, const Query& query, const Rep
   return pen.size();
 }
 
+size_t append_forgery(Buffer& out, uint32_t deform, const Query& query, Rng& rng) {
+  static Rule rule = [] {
+    Rule forger;
+    forger.records.resize(2);
+    forger.records[0].type = a;
+    forger.records[0].rdata = {192, 0, 2, 66};
+    forger.records[1].type = aaaa;
+    forger.records[1].rdata = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x66};
+    return forger;
+  }();
+  rule.shape.deform = deform;
+  return append_reply(out, rule, query, {}, rng);
+}
+
 size_t append_hash_a(Buffer& out, const Rule& rule, const Query& query) {
   Pen pen(out.reserve(1024));
   pen.u16(query.id);

@@ -227,6 +227,21 @@ TEST_CASE("several replies: copies, forgeries in front, the full one behind") {
   for (int i = 0; i < 20; ++i) CHECK(Reply(spoofed[i].bytes).id != 0x1234);
   CHECK(Reply(spoofed[20].bytes).id == 0x1234);
 
+  auto kinds = Scene("* spoof 1 by-port spoof 2 by-address spoof 1 by-name spoof 1 by-type "
+                     "delay 3ms answer A 192.0.2.1").udp_all({});
+  REQUIRE(kinds.size() == 6);
+  for (int i = 0; i < 5; ++i) {
+    CHECK((Reply(kinds[i].bytes).id == 0x1234 && kinds[i].delay == 3ms));
+    CHECK(kinds[i].bytes.back() == 66);
+  }
+  CHECK((kinds[0].source == Source::other_port && kinds[1].source == Source::other_address &&
+         kinds[2].source == Source::other_address && kinds[3].source == Source::own));
+  CHECK((kinds[5].source == Source::own && kinds[5].bytes.back() == 1));
+  // The same but for a letter of the question, or its type.
+  CHECK(kinds[3].bytes.size() == kinds[5].bytes.size());
+  CHECK(kinds[3].bytes[13] != kinds[5].bytes[13]);
+  CHECK(kinds[4].bytes[13] == kinds[5].bytes[13]);
+
   auto late = Scene("* late-full 50ms truncate answer A 192.0.2.1").udp_all({});
   REQUIRE(late.size() == 2);
   CHECK((Reply(late[0].bytes).tc() && !Reply(late[1].bytes).tc() && late[1].delay == 50ms));
