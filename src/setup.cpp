@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -53,9 +54,10 @@ Outcome<Fd> open_input(const std::string& path) {
   return {std::move(fd), {}};
 }
 
-Outcome<Fd> open_output(const std::string& path) {
+Outcome<Fd> open_output(const std::string& path, bool keep) {
   if (path == "-") return duplicate(STDOUT_FILENO, "stdout is closed");
-  Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (keep ? 0 : O_TRUNC);
+  Fd fd(open(path.c_str(), flags, 0666));
   if (!fd.valid()) return {{}, failure("cannot open " + path + " for writing", errno)};
   return {std::move(fd), {}};
 }
@@ -81,6 +83,7 @@ Outcome<ResolverList> read_resolvers(const std::string& source) {
 
 Outcome<Fd> take_signals() {
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
@@ -126,6 +129,8 @@ std::string drop_privileges(const Options& options, std::vector<std::string>& no
   ensure(setuid(0) != 0, "dropped privileges stay dropped");
   return {};
 }
+
+void die_with_parent() { prctl(PR_SET_PDEATHSIG, SIGKILL); }
 
 Rng::Seed random_seed() {
   Rng::Seed seed;

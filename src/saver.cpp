@@ -1,0 +1,61 @@
+#include "ringdns/saver.hpp"
+
+namespace ringdns {
+
+void Saver::advance(Instant now, bool settled, bool ending) {
+  // Of another list there is nothing to tell: the checkpoint there is stays.
+  if (error_ || !parts_.feed.foreign().empty()) {
+    ended_ = ending;
+    waiting_ = false;
+    return;
+  }
+  if (due_ == Instant{}) due_ = now + parts_.interval;
+  bool last = ending && settled && !ended_;
+  bool due = settled && !waiting_ && now >= due_ && changed();
+  if (last || due) take();
+  ended_ |= last;
+  if (!waiting_ || !written()) return;
+  waiting_ = false;
+  due_ = now + parts_.interval;
+  error_ = parts_.keep(text_.bytes());
+}
+
+Instant Saver::deadline() const {
+  return waiting_ || ended_ || error_ || !changed() ? Instant::max() : due_;
+}
+
+bool Saver::changed() const {
+  return parts_.ledger.changes() != known_changes_ || parts_.feed.next_line() != known_line_;
+}
+
+bool Saver::written() const {
+  return parts_.output.written() >= output_target_ &&
+         (!parts_.unresolved || parts_.unresolved->written() >= unresolved_target_);
+}
+
+void Saver::take() {
+  known_changes_ = parts_.ledger.changes();
+  known_line_ = parts_.feed.next_line();
+  output_target_ = parts_.output.appended();
+  if (parts_.unresolved) unresolved_target_ = parts_.unresolved->appended();
+  ++latest_.sequence;
+  latest_.output_size = parts_.from.output_size + output_target_;
+  latest_.unresolved_size = parts_.from.unresolved_size + unresolved_target_;
+  parts_.feed.describe(latest_);
+  // Lines in flight come before those that an earlier run left and this one has yet to reach.
+  std::vector<Place>& unfinished = latest_.unfinished;
+  size_t left = unfinished.size();
+  if (!parts_.ledger.empty()) {
+    latest_.base_line = parts_.ledger.lowest().line;
+    latest_.base_offset = parts_.ledger.lowest().offset;
+  }
+  parts_.ledger.each_open(
+      [&](const Ledger::Entry& entry) { unfinished.push_back({entry.line, entry.part}); });
+  std::rotate(unfinished.begin(), unfinished.begin() + static_cast<ptrdiff_t>(left),
+              unfinished.end());
+  text_.clear();
+  append_checkpoint(text_, latest_);
+  waiting_ = true;
+}
+
+}  // namespace ringdns
