@@ -41,7 +41,10 @@ class LineComplaints {
       : log_(log), left_(all ? UINT64_MAX : shown), unresolved_(unresolved) {}
   void operator()(uint64_t line, std::string_view what) {
     constexpr size_t most_pending = 4 * 1024 * 1024;  // a log nobody reads
-    if (unresolved_) append(unresolved_->buffer(), "# INVALID line ", line, what);
+    if (unresolved_) {
+      append(unresolved_->buffer(), "# INVALID line ", line, what);
+      unresolved_->count_results(1);
+    }
     if (left_ == 0 || log_.buffer().size() > most_pending) return;
     Buffer& out = log_.buffer();
     append(out, "ringdns: line ", line, what);

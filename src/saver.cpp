@@ -3,8 +3,9 @@
 namespace ringdns {
 
 void Saver::advance(Instant now, bool settled, bool ending) {
-  // Of another list there is nothing to tell: the checkpoint there is stays.
-  if (error_ || !parts_.feed.foreign().empty()) {
+  // Where output is lost, or the list is another one, the checkpoint there is stays.
+  bool lost = parts_.output.failed() || (parts_.unresolved && parts_.unresolved->failed());
+  if (error_ || lost || !parts_.feed.foreign().empty()) {
     ended_ = ending;
     waiting_ = false;
     return;
