@@ -178,10 +178,12 @@ int OutputFile::cut(uint64_t octets) const {
 
 int OutputFile::sync() const { return own.valid() && fdatasync(own.get()) != 0 ? errno : 0; }
 
-int Outputs::keep(Bytes checkpoint) {
-  if (int error = output.sync()) return error;
-  if (int error = unresolved.sync()) return error;
-  return store.replace(checkpoint);
+Kept Outputs::keep(Bytes checkpoint) {
+  Instant begin = std::chrono::steady_clock::now();
+  int error = output.sync();
+  if (!error) error = unresolved.sync();
+  if (!error) error = store.replace(checkpoint);
+  return {error, std::chrono::steady_clock::now() - begin};
 }
 
 std::string open_outputs(const Options& options, const Seat& seat, const Fd* input, Outputs& out) {

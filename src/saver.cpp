@@ -10,6 +10,7 @@ void Saver::advance(Instant now, bool settled, bool ending) {
     waiting_ = false;
     return;
   }
+  settled_ = settled;
   if (due_ == Instant{}) due_ = now + parts_.interval;
   bool last = ending && settled && !ended_;
   bool due = settled && !waiting_ && now >= due_ && changed();
@@ -17,12 +18,14 @@ void Saver::advance(Instant now, bool settled, bool ending) {
   ended_ |= last;
   if (!waiting_ || !written()) return;
   waiting_ = false;
-  due_ = now + parts_.interval;
-  error_ = parts_.keep(text_.bytes());
+  Kept kept = parts_.keep(text_.bytes());
+  due_ = now + std::max(parts_.interval, share_of_time * kept.took);
+  error_ = kept.error;
 }
 
 Instant Saver::deadline() const {
-  return waiting_ || ended_ || error_ || !changed() ? Instant::max() : due_;
+  bool later = waiting_ || !settled_ || ended_ || error_ || !changed();
+  return later ? Instant::max() : due_;
 }
 
 bool Saver::changed() const {

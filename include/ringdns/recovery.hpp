@@ -4,6 +4,7 @@
 
 #include "ringdns/checkpoint.hpp"
 #include "ringdns/replaced_file.hpp"
+#include "ringdns/saver.hpp"
 #include "ringdns/setup.hpp"
 
 namespace ringdns {
@@ -27,8 +28,8 @@ struct Outputs {
   bool resumed = false;
   bool broken_line = false;  // stdout ends within a line that a killed run left
 
-  // All of it on the disk: the output, then the checkpoint of it. Returns an errno.
-  int keep(Bytes checkpoint);
+  // All of it on the disk: the output, then the checkpoint of it.
+  Kept keep(Bytes checkpoint);
 };
 
 // Which of the processes a run is of: FILE, or FILE0, FILE1, ...

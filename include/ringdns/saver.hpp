@@ -11,6 +11,12 @@
 
 namespace ringdns {
 
+// What became of a checkpoint handed over.
+struct Kept {
+  int error = 0;    // errno, or 0
+  Duration took{};  // while which the run stood still
+};
+
 class Saver {
  public:
   struct Parts {
@@ -20,9 +26,10 @@ class Saver {
     const Sink* unresolved;  // null: none
     Checkpoint from;         // the one that the run began with
     Duration interval;
-    std::function<int(Bytes)> keep;  // for good, in place of the one before; errno or 0
+    std::function<Kept(Bytes)> keep;  // for good, in place of the one before
   };
-  explicit Saver(Parts parts) : parts_(std::move(parts)), latest_(parts_.from) {}
+  explicit Saver(Parts parts)
+      : parts_(std::move(parts)), latest_(parts_.from), known_line_(parts_.feed.next_line()) {}
 
   // Once a turn, after the sinks. settled: the output of all lines finished was appended.
   // ending: no line will be taken, and none is in flight.
@@ -32,6 +39,9 @@ class Saver {
   Instant deadline() const;
 
  private:
+  // A slow disk makes checkpoints rarer, and the run slower by no more than one part in so many.
+  static constexpr int share_of_time = 20;
+
   bool changed() const;
   bool written() const;
   void take();
@@ -41,8 +51,9 @@ class Saver {
   Buffer text_;
   uint64_t output_target_ = 0, unresolved_target_ = 0;
   uint64_t known_changes_ = 0;
-  uint64_t known_line_ = 0;
+  uint64_t known_line_;
   Instant due_{};
+  bool settled_ = true;
   bool waiting_ = false;  // text_ is still to be kept
   bool ended_ = false;
   int error_ = 0;
