@@ -7,7 +7,7 @@ void Saver::advance(Instant now, bool settled, bool ending) {
   bool lost = parts_.output.failed() || (parts_.unresolved && parts_.unresolved->failed());
   if (error_ || lost || !parts_.feed.foreign().empty()) {
     ended_ = ending;
-    waiting_ = false;
+    waiting_ = settled_ = false;
     return;
   }
   settled_ = settled;
