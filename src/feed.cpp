@@ -7,7 +7,9 @@ namespace ringdns {
 Feed::Feed(const Options& options, Io& io, StreamId stream, Stats& stats, Setup setup)
     : options_(options), io_(io), stream_(stream), stats_(stats), setup_(std::move(setup)),
       line_type_(1), head_(setup_.from.input) {
-  if (head_.size == 0) head_ = {0, 0, hash_of_nothing};
+  if (head_.size != 0) return;
+  head_ = {0, 0, hash_of_nothing};
+  setup_.from.base_offset = 0;  // a stream begins at its beginning
 }
 
 const Question* Feed::next() {

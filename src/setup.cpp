@@ -56,7 +56,7 @@ Outcome<Fd> open_input(const std::string& path) {
 
 Outcome<Fd> open_output(const std::string& path, bool keep) {
   if (path == "-") return duplicate(STDOUT_FILENO, "stdout is closed");
-  int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (keep ? 0 : O_TRUNC);
+  int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (keep ? O_APPEND : O_TRUNC);
   Fd fd(open(path.c_str(), flags, 0666));
   if (!fd.valid()) return {{}, failure("cannot open " + path + " for writing", errno)};
   return {std::move(fd), {}};

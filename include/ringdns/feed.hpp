@@ -59,7 +59,7 @@ class Feed {
   int error() const { return error_; }  // errno of a read that failed; the input ended there
   // The number, in the whole input, of the first line of this share not yet asked about in full.
   uint64_t next_line() const { return next_place().line; }
-  uint64_t bytes_consumed() const { return reader_.bytes_consumed(); }
+  uint64_t bytes_consumed() const { return setup_.from.base_offset + reader_.bytes_consumed(); }
   // Why the input cannot be the one that a checkpoint was made of; empty if it can.
   std::string_view foreign() const;
   // Of lines taken: questions that were never handed out.

@@ -20,7 +20,8 @@ struct Outcome {
 
 // "-" is stdin. A directory is an error.
 Outcome<Fd> open_input(const std::string& path);
-// "-" is stdout. Created, or emptied unless keep; readable by all, as umask permits.
+// "-" is stdout. Created, emptied, or, to keep what is there, appended to; readable by all, as umask
+// permits.
 Outcome<Fd> open_output(const std::string& path, bool keep = false);
 Outcome<Fd> open_standard_error();
 // Regular files only; 0 for anything else.
