@@ -9,6 +9,7 @@
 #include "ringdns/engine.hpp"
 #include "ringdns/processes.hpp"
 #include "ringdns/recovery.hpp"
+#include "ringdns/sandbox.hpp"
 #include "ringdns/setup.hpp"
 
 namespace ringdns {
@@ -243,6 +244,14 @@ int work(const Options& options, const std::vector<Address>& addresses, Files fi
                  *output, *log, *status_sink, stats, signals, input_size, edns_options, lines_sink,
                  ledger ? &*ledger : nullptr, saver ? &*saver : nullptr});
 
+  if (options.sandbox) {
+    int replaced_in = outputs.store.directory();
+    SandboxNeeds needs;
+    if (replaced_in >= 0) needs.directories = {&replaced_in, 1};
+    std::vector<std::string> missing = enter_sandbox(needs);
+    if (!seat.is_worker)
+      for (const std::string& text : missing) notice(options, text);
+  }
   while (!engine.finished()) engine.advance(io.wait(engine.next_deadline(), engine.expected()));
 
   Ending ending{engine.signal(), feed.error(), feed.foreign(), {}, false};
@@ -338,6 +347,8 @@ int supervise(const Options& options, const std::vector<Address>& addresses, Fil
   Supervisor supervisor({io, input, signals, output, log, status_sink, status.get(), input_size,
                          options.error_log != "-"},
                         ends);
+  if (options.sandbox)
+    for (const std::string& text : enter_sandbox({.supervises = true})) notice(options, text);
   while (!supervisor.finished()) supervisor.advance(io.wait(supervisor.next_deadline(), 0));
 
   Ending ending{supervisor.signal(), supervisor.input_error(), {}, {}, supervisor.worker_failed()};

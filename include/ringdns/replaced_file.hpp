@@ -26,6 +26,9 @@ class ReplacedFile {
   int read(std::array<std::string, 2>& contents) const;
   void set_newer(uint32_t which) { newer_ = which; }  // of the two that read() told; not to be lost
 
+  // Where replace() makes files, for a sandbox that is to permit that; -1: it makes none.
+  int directory() const { return way_ == Way::rename ? directory_.get() : -1; }
+
   // Returns when it is on the disk, or with an errno; then what was there before still is.
   int replace(Bytes content);
 
