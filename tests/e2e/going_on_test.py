@@ -129,6 +129,8 @@ class Chain:
         unresolved = [line for part in parts for line in lines_of(self.unresolved + part)]
         self.case.assertEqual(answered(got), self.good)
         self.case.assertEqual(Counter(unresolved), self.bad)
+        said = {line.replace("ringdns:", "# INVALID", 1) for line in lines_of(self.path("log"))}
+        self.case.assertEqual(said, {line for line in self.bad if line.startswith("# INVALID")})
 
 
 class GoingOn:
