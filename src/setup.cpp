@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -69,9 +70,10 @@ Outcome<Fd> open_input(const std::string& path) {
   return {std::move(fd), {}};
 }
 
-Outcome<Fd> open_output(const std::string& path) {
+Outcome<Fd> open_output(const std::string& path, bool keep) {
   if (path == "-") return duplicate(STDOUT_FILENO, "stdout is closed");
-  Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (keep ? O_APPEND : O_TRUNC);
+  Fd fd(open(path.c_str(), flags, 0666));
   if (!fd.valid()) return {{}, failure("cannot open " + path + " for writing", errno)};
   return {std::move(fd), {}};
 }
@@ -101,6 +103,7 @@ Outcome<ResolverList> read_addresses(const std::string& path, const std::string&
 
 Outcome<Fd> take_signals() {
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
@@ -155,6 +158,8 @@ void end_without_memory() {
     _exit(1);
   });
 }
+
+void die_with_parent() { prctl(PR_SET_PDEATHSIG, SIGKILL); }
 
 Rng::Seed random_seed() {
   Rng::Seed seed;
