@@ -86,8 +86,9 @@ void Feed::pump() {
 void Feed::on_read(int32_t result) {
   reading_ = false;
   if (result > 0) return reader_.commit(static_cast<size_t>(result));
-  if (result < 0) error_ = -result;
-  reader_.finish();
+  if (result == 0) return reader_.finish();
+  error_ = -result;
+  reader_.break_off();
 }
 
 }  // namespace ringdns

@@ -1,5 +1,6 @@
 #include "ringdns/input.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace ringdns {
@@ -60,6 +61,12 @@ MutableBytes LineReader::free_space() {
 void LineReader::commit(size_t read) {
   ensure(read <= capacity_ - end_, "LineReader: more was read than there is room for");
   end_ += read;
+}
+
+void LineReader::break_off() {
+  while (end_ > begin_ && data_[end_ - 1] != '\n') --end_;
+  scanned_ = std::min(scanned_, end_);
+  finished_ = true;
 }
 
 Fields split(std::string_view line) {

@@ -32,6 +32,11 @@ class SlotLists {
   bool empty(uint32_t list) const { return nodes_[slots_ + list].next == slots_ + list; }
   uint32_t front(uint32_t list) const { return nodes_[slots_ + list].next; }  // not empty
   bool listed(uint32_t slot) const { return nodes_[slot].next != slot; }
+  template <class F>
+  void each(uint32_t list, F&& use) const {
+    for (uint32_t node = nodes_[slots_ + list].next; node != slots_ + list; node = nodes_[node].next)
+      use(node);
+  }
 
  private:
   struct Node {
@@ -109,6 +114,11 @@ class TimerWheel {
   }
 
   uint32_t armed() const { return armed_; }
+  template <class F>
+  void each(F&& use) const {
+    for (uint32_t bucket = 0; bucket < buckets; ++bucket)
+      if (occupied_[bucket / 64] >> bucket % 64 & 1) lists_.each(first_list_ + bucket, use);
+  }
 
  private:
   static constexpr Duration tick = std::chrono::milliseconds(1);
