@@ -213,12 +213,17 @@ void Tcp::charge_waiters(uint32_t index) {
   close(index, CloseKind::fin);
 }
 
-// Lookups that wait for another connection of this server's go on waiting for it.
+// Lookups that wait for another connection of this server's go on waiting for it. Where none is up,
+// the failure counts all the same: several that fail by turns would hide it for ever.
 void Tcp::fail_server(uint32_t server, TcpFailure why, bool unreachable) {
   TcpServer& record = servers_[server];
-  if (record.connections > 1) return;
+  for (uint16_t index = record.first_connection; index != no_connection;
+       index = connections_[index].next_of_server) {
+    ConnectionState state = connections_[index].state;
+    if (state != ConnectionState::connecting && state != ConnectionState::closing) return;
+  }
   if (unreachable) servers_.note_connect_failure(record, why == TcpFailure::refused, now_);
-  lose_waiters(server, why);
+  if (record.connections == 1) lose_waiters(server, why);
 }
 
 // Its crowd came before it could show that it answers, which by now it should have: others may.

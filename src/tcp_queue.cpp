@@ -171,7 +171,7 @@ void Tcp::serve(uint32_t server, User& user) {
     arm(index);
   }
   const TcpServer& record = servers_[server];
-  if (!record.wanting && record.waiting > spare &&
+  if (!record.wanting && record.waiting > spare && !servers_.cooling(server, now_) &&
       record.connections < servers_.connections_allowed(record, options_.tcp_per_server, now_))
     open_connection(server);
 }
