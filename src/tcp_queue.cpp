@@ -68,7 +68,15 @@ void Tcp::withdraw(uint32_t slot) {
   }
   Connection& connection = connections_[ticket.connection];
   connection.window.bury(ticket.id);
-  if (!connection.transfer) return settle(ticket.connection);
+  if (!connection.transfer) {
+    // Nothing came from a query's writing to its deadline, twice: what is written next would fare
+    // no better, though nobody waits behind it.
+    bool silent = now_ - connection.heard >= least_stall &&
+                  static_cast<int32_t>(to_us(connection.heard) - lookups_[slot].sent_us) <= 0;
+    connection.silences = silent ? static_cast<uint8_t>(connection.silences + 1) : uint8_t{0};
+    if (connection.silences >= most_silences) return end_spent(ticket.connection);
+    return settle(ticket.connection);
+  }
   // What is left of a transfer would fill the connection for as long as the server likes.
   if (ticket.connection == told_) {
     connection.strays = most_strays;

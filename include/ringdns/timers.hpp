@@ -116,8 +116,9 @@ class TimerWheel {
   uint32_t armed() const { return armed_; }
   template <class F>
   void each(F&& use) const {
-    for (uint32_t bucket = 0; bucket < buckets; ++bucket)
-      if (occupied_[bucket / 64] >> bucket % 64 & 1) lists_.each(first_list_ + bucket, use);
+    for (uint32_t word = 0; word < buckets / 64; ++word)
+      for (uint64_t bits = occupied_[word]; bits != 0; bits &= bits - 1)
+        lists_.each(first_list_ + word * 64 + static_cast<uint32_t>(std::countr_zero(bits)), use);
   }
 
  private:
