@@ -172,7 +172,8 @@ void Servers::put(uint32_t connection, const responder::Action& action, Bytes by
 void Servers::note_replies(Peer& peer, MutableBytes frames) {
   while (frames.size() >= prefix_size + header_size) {
     size_t length = load_u16(frames.data());
-    if (length < header_size || frames.size() < prefix_size + length) return;
+    // Out of step: what it reads as from here on, and answers, is nobody's to tell.
+    if (length < header_size || frames.size() < prefix_size + length) return peer.owed.clear();
     MutableBytes message = frames.subspan(prefix_size, length);
     std::erase(peer.owed, load_u16(message.data()));
     if (message[2] & 2) mark(message);
