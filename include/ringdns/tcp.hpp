@@ -129,6 +129,8 @@ class Tcp {
   bool transfers_held() const { return transfers_held_; }
   // Closes what is open: the run is over.
   void close_all();
+  // What must hold between turns, in time proportional to the tables: for tests, as Lookups::check().
+  void check() const;
 
  private:
   struct Connection {

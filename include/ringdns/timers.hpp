@@ -53,6 +53,7 @@ class SlotLists {
 class TimerWheel {
  public:
   static constexpr uint32_t buckets = 4096;
+  static constexpr Duration tick = std::chrono::milliseconds(1);
 
   // Its buckets are the lists [first_list, first_list + buckets) of `lists`.
   TimerWheel(SlotLists& lists, uint32_t first_list, uint32_t slots)
@@ -122,8 +123,6 @@ class TimerWheel {
   }
 
  private:
-  static constexpr Duration tick = std::chrono::milliseconds(1);
-
   static uint64_t tick_before(Instant t) {
     return static_cast<uint64_t>(t.time_since_epoch() / tick);
   }

@@ -143,6 +143,8 @@ void Judge::check_counts() {
   agree(stats.sent, o_.kernel.datagrams_sent, "datagrams sent");
   agree(stats.tcp.opened, o_.kernel.connects, "connections opened");
   agree(stats.tcp.opened, stats.tcp.connect_failures + stats.tcp.ended, "connections' ends");
+  for (size_t tries = o_.options.tries + 1; tries < stats.tries.size(); ++tries)
+    agree(stats.tries[tries], 0, "lookups that had more tries than -c allows");
   uint64_t rcodes = 0, tries = 0;
   for (uint64_t count : stats.rcodes) rcodes += count;
   for (uint64_t count : stats.tries) tries += count;
@@ -152,6 +154,8 @@ void Judge::check_counts() {
   agree(complaints, stats.invalid, "complaints about lines");
   if (o_.output_error) return;  // nobody is there to be told what becomes of the others
   agree(stats.lookups, stats.answered + stats.failed_total(), "lookups and outcomes");
+  if (o_.scenario.harmless && !o_.signal)
+    agree(stats.tries[0], stats.lookups, "lookups answered at once, where nothing was lost");
   agree(stats.tcp.entries, stats.tcp.answers + stats.tcp.failures + stats.tcp.back_to_udp,
         "lookups over TCP");
 }

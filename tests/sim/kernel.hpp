@@ -97,6 +97,7 @@ class SimIo final : public Io {
   void kick(StreamId stream);  // looks at a channel that was not ready
 
   uint32_t open_connections() const { return open_connections_; }
+  uint32_t unclosed() const;  // of those, the ones that nobody asked to close
   uint64_t turns() const { return turns_; }
   // What the engine's own counts must agree with.
   struct Counts {

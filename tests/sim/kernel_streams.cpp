@@ -128,6 +128,13 @@ Io::OpenedConnection SimIo::connect(const ConnectOptions& options, Token token) 
   return opened;
 }
 
+uint32_t SimIo::unclosed() const {
+  uint32_t count = 0;
+  for (const Connection& connection : connections_)
+    count += connection.phase != Phase::free && connection.phase != Phase::closing;
+  return count;
+}
+
 void SimIo::deliver_connected(uint32_t id, Instant at, int32_t result) {
   schedule(at, {Kind::connected, id, connections_[id].generation, none, result});
 }

@@ -101,6 +101,8 @@ class Run {
       if (io_.turns() > most_turns) violation("it takes more than %llu turns", 20'000'000ull);
     }
     lookups_.check();
+    if (!output_sink_->failed()) tcp_.check();
+    if (io_.unclosed() > 0) violation("%u connections were not closed", io_.unclosed());
     RunFacts facts = engine_->facts();
     judge({scenario_, options_, stats_, facts, io_.counts(), servers_, *output_, log_->text(),
            engine_->signal(), feed_->error(), output_sink_->error(),
@@ -130,8 +132,23 @@ class Run {
     if (lookups_.in_flight() > options_.concurrency) violation("more lookups in flight than -s");
     if (io_.open_connections() > options_.tcp_connections)
       violation("%u connections are open", io_.open_connections());
-    // The whole table, as often as its size allows.
-    if (io_.turns() % (8 + lookups_.size() / 4) == 0) lookups_.check();
+    if (engine_->finished() || output_sink_->failed()) return;
+    Instant due = std::min(lookups_.next_deadline(), tcp_.next_deadline());
+    if (engine_->next_deadline() > std::max(due, io_.now())) violation("a deadline is slept through");
+    // The whole tables, as often as their size allows.
+    if (io_.turns() % (8 + lookups_.size() / 4) == 0) check_tables();
+  }
+
+  void check_tables() {
+    lookups_.check();
+    tcp_.check();
+    Duration longest = options_.interval + TimerWheel::tick;
+    for (uint32_t slot = 0; slot < lookups_.size(); ++slot) {
+      const Lookup& lookup = lookups_.at(slot);
+      Duration waited = std::chrono::microseconds(to_us(io_.now()) - lookup.sent_us);
+      if (lookup.state == LookupState::udp_wait && waited > longest)
+        violation("a reply is waited for beyond its time");
+    }
   }
 
   const Scenario& scenario_;

@@ -112,6 +112,7 @@ constexpr uint16_t type_numbers[] = {type::a, type::aaaa, type::txt, type::mx};
 
 Scenario::Scenario(uint64_t of, uint32_t lookups) : seed(of) {
   Dice dice(seed, Stream::scenario);
+  harmless = dice.chance(0.1);
   draw_servers(dice);
   draw_options(dice);
   draw_input(dice, lookups);
@@ -131,12 +132,12 @@ void Scenario::draw_servers(Dice& dice) {
   std::string last = dice.chance(0.4) ? "* delay 1ms to 60ms " : "* ";
   std::string general;
   if (dice.chance(0.4)) general += "* share " + percent(draw_rate(dice, 0.5)) + " rcode NXDOMAIN\n";
-  if (dice.chance(0.1)) general += "* over-rate 200 rcode REFUSED\n";
+  if (!harmless && dice.chance(0.1)) general += "* over-rate 200 rcode REFUSED\n";
   if (dice.chance(0.1)) general += "* over-rate 200 every 2 truncate answer\n";
   general += std::string("* TXT answer TXT size ") + dice.pick(text_sizes) + "\n";
   general += "* MX answer MX 10 mail.test.\n* AXFR transfer " + number(dice.below(3000)) + "\n";
   plan = general + last + "answer\n";
-  if (dice.chance(0.15)) return;  // honest ones
+  if (harmless || dice.chance(0.15)) return;  // honest ones
   for (uint32_t n = 1; n <= count; ++n) {
     plan += "server " + number(n) + "\n";
     double wickedness = dice.share() * 0.15;
@@ -165,10 +166,11 @@ void Scenario::draw_options(Dice& dice) {
   constexpr uint32_t intervals[] = {15, 60, 200, 500, 500, 2000};
   add_number("-s", concurrencies);
   add_number("-c", tries);
-  add_number("-i", intervals);
+  if (harmless) add("-i", "1000");
+  else add_number("-i", intervals);
   for (const char* flag : {"--norecurse", "--predictable", "--sticky", "--flush", "--tcp-fastopen"})
     if (dice.chance(0.15)) add(flag);
-  extended_ = dice.chance(0.15);
+  extended_ = !harmless && dice.chance(0.15);
   if (extended_) add("--extended-input");
   constexpr uint32_t sizes[] = {512, 1232, 4096};
   if (dice.chance(0.2)) {
@@ -181,7 +183,7 @@ void Scenario::draw_options(Dice& dice) {
   }
   if (dice.chance(0.1)) add("--retry", "never");
   if (dice.chance(0.1)) add(dice.chance(0.5) ? "--filter" : "--ignore", "NXDOMAIN");
-  if (dice.chance(0.15)) add("--tcp-disabled");
+  if (!harmless && dice.chance(0.15)) add("--tcp-disabled");
   else if (dice.chance(0.15)) add("--tcp-only");
   constexpr uint32_t few[] = {1, 2, 4, 16};
   if (dice.chance(0.4)) add_number("--tcp-connections", few);
@@ -190,8 +192,8 @@ void Scenario::draw_options(Dice& dice) {
   constexpr uint32_t pipelines[] = {1, 2, 7, 64, 200};
   if (dice.chance(0.4)) add_number("--tcp-pipeline", pipelines);
   constexpr uint32_t times[] = {30, 200, 1000, 3000};
-  if (dice.chance(0.3)) add_number("--tcp-timeout", times);
-  if (dice.chance(0.3)) add_number("--tcp-connect-timeout", times);
+  if (!harmless && dice.chance(0.3)) add_number("--tcp-timeout", times);
+  if (!harmless && dice.chance(0.3)) add_number("--tcp-connect-timeout", times);
   if (dice.chance(0.3)) add_number("--tcp-idle", times);
   constexpr uint32_t sockets[] = {1, 2, 9};
   if (dice.chance(0.2)) add_number("--socket-count", sockets);
@@ -275,14 +277,15 @@ void Scenario::draw_input(Dice& dice, uint32_t lookups) {
 void Scenario::draw_faults(Dice& dice) {
   double wickedness = dice.chance(0.1) ? 0 : dice.share() * 0.5;
   for (const FaultKind& kind : fault_kinds)
-    if (dice.chance(wickedness)) faults.*kind.rate = draw_rate(dice, kind.most);
+    if (dice.chance(wickedness) && (kind.harmless || !harmless))
+      faults.*kind.rate = draw_rate(dice, kind.most);
   faults_end = dice.time(1s, 40s);
   constexpr Duration latencies[] = {100us, 2ms, 15ms, 80ms};
-  latency = dice.pick(latencies);
+  latency = harmless ? 2ms : dice.pick(latencies);
   constexpr Duration slacks[] = {0us, 20us, 200us, 1ms};
   slack = dice.pick(slacks);
   constexpr uint32_t descriptor_limits[] = {1, 2, 5, 20};
-  if (dice.chance(0.1)) descriptors = dice.pick(descriptor_limits);
+  if (!harmless && dice.chance(0.1)) descriptors = dice.pick(descriptor_limits);
   constexpr uint32_t pieces[] = {1, 2, 30, 1000};
   if (dice.chance(0.15)) input_piece = dice.pick(pieces);
   uint32_t size = static_cast<uint32_t>(input.size());

@@ -36,6 +36,9 @@ struct Scenario {
   };
   std::vector<Line> lines;
   char format = 'J';       // letter of the output
+  // Servers are honest, and nothing of what may happen costs a reply: every lookup is to be
+  // answered at its first try.
+  bool harmless = false;
 
   Faults faults;
   Duration faults_end{};   // from then on all goes well
