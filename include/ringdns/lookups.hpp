@@ -181,15 +181,15 @@ class Lookups {
   void check() const {
     uint32_t free = 0, ready = 0, armed = 0, udp = 0;
     lists_.each(free_list, [&](uint32_t slot) {
-      ++free;
+      ensure(++free <= size(), "the free list has an end");
       ensure(hot_[slot].state == LookupState::free, "what is on the free list is free");
     });
     lists_.each(ready_list, [&](uint32_t slot) {
-      ++ready;
+      ensure(++ready <= size(), "the ready list has an end");
       ensure(hot_[slot].state == LookupState::ready, "what is on the ready list is ready");
     });
     timers_.each([&](uint32_t slot) {
-      ++armed;
+      ensure(++armed <= size(), "the timers' lists have an end");
       LookupState state = hot_[slot].state;
       udp += state == LookupState::udp_wait;
       ensure(state != LookupState::free && state != LookupState::ready, "what is timed waits");

@@ -123,6 +123,9 @@ void Judge::check_input() {
   if (taken > 0 && s.asked[taken - 1].line > o_.facts.next_line)
     violation("line %u was taken, though line %zu is called the next", s.asked[taken - 1].line,
               o_.facts.next_line);
+  bool whole = taken == s.asked.size() || (taken > 0 && s.asked[taken].line > s.asked[taken - 1].line);
+  if (taken > 0 && whole && s.asked[taken - 1].line == o_.facts.next_line)
+    violation("line %u was taken whole, and is called the next", s.asked[taken - 1].line);
   if (taken < s.asked.size() && s.asked[taken].line < o_.facts.next_line)
     violation("line %u was not taken, though line %zu is called the next", s.asked[taken].line,
               o_.facts.next_line);
@@ -145,9 +148,13 @@ void Judge::check_counts() {
   agree(stats.tcp.opened, stats.tcp.connect_failures + stats.tcp.ended, "connections' ends");
   for (size_t tries = o_.options.tries + 1; tries < stats.tries.size(); ++tries)
     agree(stats.tries[tries], 0, "lookups that had more tries than -c allows");
-  uint64_t rcodes = 0, tries = 0;
+  uint64_t rcodes = 0, tries = 0, most_fallbacks = 0;
   for (uint64_t count : stats.rcodes) rcodes += count;
-  for (uint64_t count : stats.tries) tries += count;
+  for (size_t failed = 0; failed < stats.tries.size(); ++failed) {
+    tries += stats.tries[failed];
+    most_fallbacks += 2 * (failed + 1) * stats.tries[failed];  // a try: without options, plain
+  }
+  if (stats.edns_fallbacks > most_fallbacks) violation("EDNS falls back without end");
   agree(rcodes, stats.answered, "rcodes and answers");
   agree(tries, stats.lookups, "tries and lookups");
   uint64_t complaints = static_cast<uint64_t>(std::count(o_.log.begin(), o_.log.end(), '\n'));

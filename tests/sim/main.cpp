@@ -69,7 +69,7 @@ int replay(uint64_t seed) {
 }  // namespace sim
 
 int main(int argc, char** argv) {
-  for (int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) ::signal(signal, sim::tell_seed);
+  for (int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGXCPU, SIGTERM}) ::signal(signal, sim::tell_seed);
   uint64_t first = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 0;
   if (argc == 2) return sim::replay(first);
   if (argc == 3) return sim::run_many(first, std::strtoull(argv[2], nullptr, 10));

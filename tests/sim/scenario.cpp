@@ -145,6 +145,7 @@ void Scenario::draw_servers(Dice& dice) {
       if (dice.chance(wickedness))
         plan += "* " + with_chance(rule, draw_rate(dice, 0.5)) + "\n";
     if (dice.chance(0.1)) plan += "* over udp truncate answer\n";
+    if (dice.chance(0.05)) plan += "* no-opt rcode FORMERR\n";
     if (dice.chance(0.03)) plan += "udp refuse\n";
     if (dice.chance(0.4))
       plan += std::string("tcp ") + bad_connections[dice.below(std::size(bad_connections))] + "\n";
