@@ -14,6 +14,8 @@
 
 namespace sim {
 
+class Channel;
+
 using Octets = std::vector<uint8_t>;
 
 // Whom the host talks to. Called while the engine waits; answers with SimIo's deliver_...().
@@ -34,10 +36,12 @@ class World {
   virtual Reception on_connect(uint32_t connection, const ConnectOptions& options) = 0;
   virtual void on_connected(uint32_t) {}
   // A write was handed over: when it completes, if ever, with what.
-  virtual Reception on_write(uint32_t connection, size_t size) = 0;
+  virtual Reception on_write(uint32_t connection, Bytes bytes) = 0;
   virtual void on_bytes(uint32_t connection, Bytes bytes) = 0;  // of a write that completed
   virtual void on_close(uint32_t connection, CloseKind kind) = 0;
   virtual void on_timer(uint32_t) {}
+  // A descriptor that is not the simulated kernel's own is opened as a stream.
+  virtual std::unique_ptr<Channel> adopt(Fd) { return nullptr; }
   // How much later than its first event a turn looks at what came meanwhile.
   virtual Duration slack() { return {}; }
   // How long closing takes.
@@ -48,7 +52,7 @@ class World {
 class Channel {
  public:
   virtual ~Channel() = default;
-  // When an operation that begins now completes; Instant::max(): not before SimIo::kick().
+  // When an operation that begins now completes; Instant::max(): not before SimIo::kick_all().
   virtual Instant ready(Instant now) = 0;
   // Its result. `waits`: after all, not yet.
   static constexpr int32_t waits = INT32_MIN;
@@ -94,7 +98,7 @@ class SimIo final : public Io {
   void deliver_end(uint32_t connection, Instant at, int32_t result);  // 0: FIN, else -errno
   void deliver_written(uint32_t connection, Instant at, int32_t result);
   void call_world(Instant at, uint32_t cookie);
-  void kick(StreamId stream);  // looks at a channel that was not ready
+  void kick_all();  // looks again at channels that were not ready
 
   uint32_t open_connections() const { return open_connections_; }
   uint32_t unclosed() const;  // of those, the ones that nobody asked to close

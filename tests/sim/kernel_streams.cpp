@@ -14,6 +14,7 @@ Fd SimIo::add(std::unique_ptr<Channel> channel) {
 }
 
 StreamId SimIo::open_stream(Fd fd) {
+  if (fd.get() < first_descriptor) fd = add(world_.adopt(std::move(fd)));
   // Its number is no descriptor of this process: nothing is to be closed.
   uint32_t index = static_cast<uint32_t>(fd.release() - first_descriptor);
   if (index >= streams_.size()) violation("a stream that is none of the simulation's");
@@ -42,7 +43,7 @@ void SimIo::write(StreamId id, Bytes bytes, Token token) {
     uint32_t index = id.v - first_connection;
     if (connection.end_known && connection.end < 0)
       return deliver_written(index, now_, -EPIPE);
-    World::Reception reception = world_.on_write(index, bytes.size());
+    World::Reception reception = world_.on_write(index, bytes);
     int32_t result = reception.result ? reception.result : static_cast<int32_t>(bytes.size());
     if (!reception.silent) deliver_written(index, now_ + reception.after, result);
     return;
@@ -61,10 +62,11 @@ void SimIo::close_stream(StreamId id) {
   stream.channel.reset();
 }
 
-void SimIo::kick(StreamId id) {
-  StreamState& stream = streams_[id.v];
-  if (stream.reading.under_way) schedule(now_, {Kind::read, id.v, 0, none, 0});
-  if (stream.writing.under_way) schedule(now_, {Kind::write, id.v, 0, none, 0});
+void SimIo::kick_all() {
+  for (uint32_t id = 0; id < streams_.size(); ++id) {
+    if (streams_[id].reading.under_way) schedule(now_, {Kind::read, id, 0, none, 0});
+    if (streams_[id].writing.under_way) schedule(now_, {Kind::write, id, 0, none, 0});
+  }
 }
 
 void SimIo::complete_stream(const Happening& event, bool reading) {
@@ -110,7 +112,7 @@ Io::OpenedConnection SimIo::connect(const ConnectOptions& options, Token token) 
   connection = Connection();
   connection.generation = generation;
   connection.token = token;
-  connection.local = options.bind;
+  connection.local = options.bind.family() == AF_UNSPEC ? options.to : options.bind;
   connection.local.set_port(next_port_++);
   World::Reception reception = world_.on_connect(index, options);
   trace_.say("connect", "#%u to %s%s%s", index, options.to.text().c_str(),

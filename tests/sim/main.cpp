@@ -1,5 +1,6 @@
 // sim SEED: replays one seed and tells what happens. sim FROM COUNT: runs that many, silently.
 #include <signal.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -25,6 +26,12 @@ void tell_seed(int signal) {
   raise(signal);
 }
 
+// A seed takes some milliseconds; one that takes this long loops, and SIGPROF ends it.
+void limit_time() {
+  constexpr itimerval limit{{}, {10, 0}};  // of processor time
+  setitimer(ITIMER_PROF, &limit, nullptr);
+}
+
 int run_many(uint64_t from, uint64_t count) {
   // One in so many is run twice: the same seed is the same run, to the last octet and count.
   constexpr uint64_t twice_every = 20;
@@ -33,6 +40,7 @@ int run_many(uint64_t from, uint64_t count) {
   Instant start = std::chrono::steady_clock::now();
   for (uint64_t seed = from; seed - from < count; ++seed) {
     seed_at_work = seed;
+    limit_time();
     Result result = run_seed(seed, lookups_a_seed, false);
     if (seed % twice_every == 0 &&
         run_seed(seed, lookups_a_seed, false).digest != result.digest)
@@ -69,7 +77,7 @@ int replay(uint64_t seed) {
 }  // namespace sim
 
 int main(int argc, char** argv) {
-  for (int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGXCPU, SIGTERM}) ::signal(signal, sim::tell_seed);
+  for (int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGPROF}) ::signal(signal, sim::tell_seed);
   uint64_t first = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 0;
   if (argc == 2) return sim::replay(first);
   if (argc == 3) return sim::run_many(first, std::strtoull(argv[2], nullptr, 10));

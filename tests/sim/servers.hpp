@@ -26,7 +26,7 @@ class Servers final : public World {
   int32_t on_datagram(uint32_t socket, const Datagram& datagram) override;
   Reception on_connect(uint32_t connection, const ConnectOptions& options) override;
   void on_connected(uint32_t connection) override;
-  Reception on_write(uint32_t connection, size_t size) override;
+  Reception on_write(uint32_t connection, Bytes bytes) override;
   void on_bytes(uint32_t connection, Bytes bytes) override;
   void on_close(uint32_t connection, CloseKind kind) override;
   void on_timer(uint32_t cookie) override;

@@ -55,7 +55,7 @@ void Servers::on_connected(uint32_t connection) {
   perform(connection);
 }
 
-World::Reception Servers::on_write(uint32_t connection, size_t size) {
+World::Reception Servers::on_write(uint32_t connection, Bytes bytes) {
   Peer& peer = peers_[connection];
   Reception out;
   out.after = dice_.time(1us, 50us);
@@ -69,8 +69,8 @@ World::Reception Servers::on_write(uint32_t connection, size_t size) {
     // It has closed: what comes meets with a reset.
     io_->deliver_end(connection, io_->now() + latency(), -ECONNRESET);
   } else if (peer.deaf) {
-    out.silent = peer.unread + size > window;
-    peer.unread += size;
+    out.silent = peer.unread + bytes.size() > window;
+    peer.unread += bytes.size();
   } else if (dice_.chance(faults_.write_stuck)) {
     out.after = dice_.time(1s, 15s);
   } else if (dice_.chance(faults_.write_slow)) {
