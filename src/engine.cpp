@@ -365,7 +365,6 @@ void Engine::accept(uint32_t slot, const Address& from, Transport transport) {
   outstanding_ -= lookup.copies;
   stats_.tcp.answers += lookup.on_tcp;
   stats_.rcodes[rcode_index(stats_.rcodes, message_.rcode())] += lookup.copies;
-  if (message_.malformed()) ++stats_.malformed;
   write_reply(slot, from, transport);
   finish(slot);
 }

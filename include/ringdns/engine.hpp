@@ -99,6 +99,7 @@ class Engine final : private Tcp::User {
 
   // What is written: engine_output.cpp
   void write_reply(uint32_t slot, const Address& from, Transport transport, bool more = false);
+  void append_reply(uint32_t slot, const Address& from, Transport transport, bool more);
   void repeat_output(size_t from, uint32_t times);
   void write_repeats();
   void report();
