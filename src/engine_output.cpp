@@ -40,7 +40,10 @@ void Engine::repeat_output(size_t from, uint32_t times) {
 }
 
 void Engine::write_repeats() {
-  if (output_.failed()) repeats_.clear();
+  if (output_.failed()) {
+    for (const Repeat& repeat : repeats_) output_.count_results(repeat.times);
+    repeats_.clear();
+  }
   for (; !repeats_.empty() && !output_.full(); repeats_.pop_front()) {
     Repeat& repeat = repeats_.front();
     while (repeat.times > 0) {

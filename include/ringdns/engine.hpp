@@ -78,6 +78,8 @@ class Engine final : private Tcp::User {
   static constexpr uint16_t small_size = 512;
   static constexpr Duration report_interval = std::chrono::seconds(1);
 
+  void work();
+
   // What comes back: engine.cpp
   void dispatch(const Completion& completion);
   void on_datagram(const Completion& completion);
