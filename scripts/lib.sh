@@ -8,8 +8,9 @@ jobs=$(nproc 2>/dev/null || echo 2)
 
 build_packages=(g++ meson ninja-build pkg-config liburing-dev libc-ares-dev libcxxopts-dev
                 doctest-dev python3)
-# The tests' peers. Where one cannot be had, its tests are skipped, and say so.
-peer_packages=(nsd unbound knot knot-dnsutils bind9 bind9-dnsutils dnsdist)
+# The tests' peers, and valgrind. Where one cannot be had, its tests are skipped, and say so.
+peer_packages=(nsd unbound knot knot-dnsutils bind9 bind9-dnsutils dnsdist
+               bash-completion zsh fish valgrind)
 peer_services=(nsd unbound knot named dnsdist)
 
 if [ -t 1 ]; then
@@ -186,6 +187,9 @@ stop_responder() {
 
 # -g1: traces name lines. Variables would take a third longer to compile.
 test_options=(-Dwerror=true -Dtests=true -Ddebug=false -Dcpp_args=-g1)
+# Halves the work of compilers, but ccache does better, and not with it.
+command -v ccache >/dev/null || test_options+=(-Db_pch=true)
+plain_options=("${test_options[@]}" -Doptimization=2)  # of build-test/
 
 # run_tests DIR [NAME...] -- OPTION...: configures, builds, runs, and counts as its last line.
 run_tests() {

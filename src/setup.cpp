@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -12,6 +13,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #ifdef __GLIBC__
 #include <nss.h>
@@ -68,9 +70,10 @@ Outcome<Fd> open_input(const std::string& path) {
   return {std::move(fd), {}};
 }
 
-Outcome<Fd> open_output(const std::string& path) {
+Outcome<Fd> open_output(const std::string& path, bool keep) {
   if (path == "-") return duplicate(STDOUT_FILENO, "stdout is closed");
-  Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (keep ? O_APPEND : O_TRUNC);
+  Fd fd(open(path.c_str(), flags, 0666));
   if (!fd.valid()) return {{}, failure("cannot open " + path + " for writing", errno)};
   return {std::move(fd), {}};
 }
@@ -87,15 +90,20 @@ Outcome<ResolverList> read_resolvers(const std::string& source) {
   // Addresses stand on the command line itself where the whole of it reads as such.
   ResolverList given = parse_resolver_commas(source);
   if (!given.addresses.empty() && given.problem_count == 0) return {std::move(given), {}};
-  Outcome<Fd> file = open_input(source);
-  if (!file.value) return {{}, "resolvers: " + file.error};
-  Outcome<std::string> text = read_all(*file.value, source == "-" ? "stdin" : source);
-  if (!text.value) return {{}, "resolvers: " + text.error};
+  return read_addresses(source, "resolvers");
+}
+
+Outcome<ResolverList> read_addresses(const std::string& path, const std::string& what) {
+  Outcome<Fd> file = open_input(path);
+  if (!file.value) return {{}, what + ": " + file.error};
+  Outcome<std::string> text = read_all(*file.value, path == "-" ? "stdin" : path);
+  if (!text.value) return {{}, what + ": " + text.error};
   return {parse_resolver_list(*text.value), {}};
 }
 
 Outcome<Fd> take_signals() {
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
@@ -142,6 +150,16 @@ std::string drop_privileges(const Options& options, std::vector<std::string>& no
   ensure(setuid(0) != 0, "dropped privileges stay dropped");
   return {};
 }
+
+void end_without_memory() {
+  std::set_new_handler([] {
+    constexpr std::string_view why = "ringdns: out of memory\n";
+    [[maybe_unused]] ssize_t told = write(STDERR_FILENO, why.data(), why.size());
+    _exit(1);
+  });
+}
+
+void die_with_parent() { prctl(PR_SET_PDEATHSIG, SIGKILL); }
 
 Rng::Seed random_seed() {
   Rng::Seed seed;
