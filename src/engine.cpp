@@ -43,14 +43,9 @@ void Engine::advance(const Turn& turn) {
   }
   tcp_.begin(now_);
   for (const Completion& completion : turn.done) dispatch(completion);
-  if (write_failed()) feed_.stop();
-  if (output_.full() != tcp_.transfers_held()) tcp_.hold_transfers(output_.full());
-  lookups_.expire(now_, [this](uint32_t slot) { on_timeout(slot); });
   write_repeats();
-  take_input();
-  send();
-  tcp_.advance(*this);
-  feed_.pump();
+  if (write_failed()) feed_.stop();  // nobody takes results: what is in flight is let go
+  else work();
   report();
   bool ending = all_done() || write_failed();
   output_.pump(now_, ending);
@@ -58,6 +53,15 @@ void Engine::advance(const Turn& turn) {
   log_.pump(now_, ending);
   status_sink_.pump(now_, ending);
   if (saver_) saver_->advance(now_, repeats_.empty(), all_done());
+}
+
+void Engine::work() {
+  if (output_.full() != tcp_.transfers_held()) tcp_.hold_transfers(output_.full());
+  lookups_.expire(now_, [this](uint32_t slot) { on_timeout(slot); });
+  take_input();
+  send();
+  tcp_.advance(*this);
+  feed_.pump();
 }
 
 bool Engine::all_done() const {
@@ -71,10 +75,12 @@ bool Engine::finished() const {
 }
 
 Instant Engine::next_deadline() const {
-  Instant deadline = std::min({lookups_.next_deadline(), tcp_.next_deadline(), output_.deadline(),
-                               log_.deadline(), status_sink_.deadline(), next_report_});
+  Instant deadline = std::min({output_.deadline(), log_.deadline(), status_sink_.deadline(),
+                               next_report_});
   if (unresolved_) deadline = std::min(deadline, unresolved_->deadline());
   if (saver_) deadline = std::min(deadline, saver_->deadline());
+  if (write_failed()) return deadline;
+  deadline = std::min({deadline, lookups_.next_deadline(), tcp_.next_deadline()});
   bool more_to_do = (input_waits_ && may_take()) || (!repeats_.empty() && !output_.full());
   if (more_to_do) return now_;
   if (lookups_.any_ready()) deadline = std::min(deadline, std::max(now_, congested_until_));
@@ -261,11 +267,11 @@ void Engine::on_unreachable(const Completion& completion) {
 }
 
 void Engine::on_send_failed(const Completion& completion) {
+  --stats_.sent;
   Lookup& lookup = lookups_[completion.token.slot];
   bool stale = lookup.generation != completion.token.generation ||
                lookup.state != LookupState::udp_wait;
   if (stale) return;
-  --stats_.sent;
   if (local_back_pressure(completion.result)) {
     ++stats_.back_pressure;
     congested_until_ = now_ + congestion_pause;
@@ -368,7 +374,6 @@ void Engine::accept(uint32_t slot, const Address& from, Transport transport) {
   outstanding_ -= lookup.copies;
   stats_.tcp.answers += lookup.on_tcp;
   stats_.rcodes[rcode_index(stats_.rcodes, message_.rcode())] += lookup.copies;
-  if (message_.malformed()) ++stats_.malformed;
   write_reply(slot, from, transport);
   close_lines(slot);
   finish(slot);

@@ -8,6 +8,11 @@ constexpr size_t repeats_at_once = 1024 * 1024;  // octets that a turn hands ove
 }
 
 void Engine::write_reply(uint32_t slot, const Address& from, Transport transport, bool more) {
+  append_reply(slot, from, transport, more);
+  stats_.malformed += message_.malformed();  // now that its records are read
+}
+
+void Engine::append_reply(uint32_t slot, const Address& from, Transport transport, bool more) {
   const Lookup& lookup = lookups_[slot];
   bool listed = options_.filter_rcodes[message_.rcode()];
   bool written = options_.filter == Options::Filter::off ||
@@ -35,7 +40,10 @@ void Engine::repeat_output(size_t from, uint32_t times) {
 }
 
 void Engine::write_repeats() {
-  if (output_.failed()) repeats_.clear();
+  if (output_.failed()) {
+    for (const Repeat& repeat : repeats_) output_.count_results(repeat.times);
+    repeats_.clear();
+  }
   for (; !repeats_.empty() && !output_.full(); repeats_.pop_front()) {
     Repeat& repeat = repeats_.front();
     while (repeat.times > 0) {

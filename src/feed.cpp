@@ -52,11 +52,11 @@ bool Feed::take_line(const LineReader::Line& line) {
   types_ = options_.types;
   type_ = 0;
   name_ = fields.first;
-  // "TYPE name"; a mnemonic that stands alone, or before a resolver, is a name.
+  // "TYPE name"; a type that stands alone, or before a resolver, is a name.
   std::string_view second = split(fields.rest).first;
   bool resolver_follows = options_.extended_input && Address::parse(second, 53);
   if (!second.empty() && !resolver_follows) {
-    if (auto type = parse_type_mnemonic(fields.first)) {
+    if (auto type = parse_type(fields.first)) {
       line_type_[0] = *type;
       types_ = line_type_;
       fields = split(fields.rest);

@@ -22,8 +22,13 @@ int complain(const std::string& what) {
   return exit_failure;
 }
 
+// Who reads JSON takes other lines for results (recon.py does), and the last status has it all.
+bool wants_words(const Options& options) {
+  return !options.quiet && options.status != Options::Status::json;
+}
+
 void notice(const Options& options, const std::string& what) {
-  if (!options.quiet) std::fprintf(stderr, "ringdns: %s\n", what.c_str());
+  if (wants_words(options)) std::fprintf(stderr, "ringdns: %s\n", what.c_str());
 }
 
 // The descriptors of one process's run.
@@ -135,7 +140,7 @@ int conclude(const Options& options, const RunFacts& facts, const Ending& ending
   std::string stats_error;
   if (stats.valid()) stats_error = write_stats(stats, options.stats_file, facts);
   if (!stats_error.empty()) complain(stats_error);
-  if (!options.quiet) {
+  if (wants_words(options)) {
     Buffer summary;
     append_summary(summary, facts, io_name);
     std::fwrite(summary.view().data(), 1, summary.size(), stderr);
@@ -360,21 +365,43 @@ int supervise(const Options& options, const std::vector<Address>& addresses, Fil
   return conclude(options, supervisor.facts(), ending, io_name, files.stats);
 }
 
-int run(const Options& options) {
+void tell_of_problems(const ResolverList& list, const char* what) {
+  for (const ResolverListProblem& problem : list.problems)
+    std::fprintf(stderr, "ringdns: %s line %zu: not an address: \"%s\"; skipped\n", what,
+                 problem.line, problem.text.c_str());
+  if (list.problem_count > list.problems.size())
+    std::fprintf(stderr, "ringdns: %zu more lines of the %s are skipped\n",
+                 list.problem_count - list.problems.size(), what);
+}
+
+// What --rand-src-ipv6-file names. Returns what went wrong.
+std::string add_sources(Options& options) {
+  if (options.sources_file.empty()) return {};
+  Outcome<ResolverList> list = read_addresses(options.sources_file, "source addresses");
+  if (!list.value) return list.error;
+  tell_of_problems(*list.value, "source addresses");
+  size_t before = options.sources.size();
+  for (Address address : list.value->addresses) {
+    if (!address.is_ipv6()) continue;
+    address.set_port(0);
+    options.sources.push_back({address, 128});
+  }
+  return options.sources.size() > before ? "" : "no IPv6 address in " + options.sources_file;
+}
+
+int run(Options options) {
   for (const std::string& text : options.notices) notice(options, text);
   if (!options.names_given && isatty(STDIN_FILENO))
     return complain("no list of names: name a file, or pipe names in (see --help)");
 
   Outcome<ResolverList> list = read_resolvers(options.resolvers);
   if (!list.value) return complain(list.error);
-  for (const ResolverListProblem& problem : list.value->problems)
-    std::fprintf(stderr, "ringdns: resolvers line %zu: not an address: \"%s\"; skipped\n",
-                 problem.line, problem.text.c_str());
-  if (list.value->problem_count > list.value->problems.size())
-    std::fprintf(stderr, "ringdns: %zu more such resolver lines are skipped\n",
-                 list.value->problem_count - list.value->problems.size());
+  tell_of_problems(*list.value, "resolvers");
   if (list.value->addresses.empty())
     return complain("no usable resolver in " + options.resolvers);
+
+  std::string error = add_sources(options);
+  if (!error.empty()) return complain(error);
 
   raise_descriptor_limit();
   Files files;
@@ -383,7 +410,7 @@ int run(const Options& options) {
     return outcome.error;
   };
   bool several = options.processes > 1;
-  std::string error = take(files.input, open_input(options.names));
+  error = take(files.input, open_input(options.names));
   if (error.empty() && several)
     error = take(files.outputs.output.stream,
                  open_output(options.outfile == "-" ? "-" : "/dev/null"));
@@ -409,6 +436,7 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   using namespace ringdns;
+  end_without_memory();
   ParsedOptions parsed = parse_options(argc, argv);
   switch (parsed.outcome) {
     case ParsedOptions::Outcome::run: return run(parsed.options);

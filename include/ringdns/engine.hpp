@@ -78,6 +78,8 @@ class Engine final : private Tcp::User {
   static constexpr uint16_t small_size = 512;
   static constexpr Duration report_interval = std::chrono::seconds(1);
 
+  void work();
+
   // What comes back: engine.cpp
   void dispatch(const Completion& completion);
   void on_datagram(const Completion& completion);
@@ -105,6 +107,7 @@ class Engine final : private Tcp::User {
 
   // What is written: engine_output.cpp
   void write_reply(uint32_t slot, const Address& from, Transport transport, bool more = false);
+  void append_reply(uint32_t slot, const Address& from, Transport transport, bool more);
   void repeat_output(size_t from, uint32_t times);
   void write_repeats();
   void close_lines(uint32_t slot);

@@ -32,7 +32,8 @@ class LineReader {
   MutableBytes free_space();
   void commit(size_t read);
   void finish() { finished_ = true; }  // the stream has ended
-  void break_off();  // likewise, but not where it should: a line without a newline is none
+  // Reading it failed: a line without its end may be any part of one, and is none.
+  void break_off();
 
   bool exhausted() const { return finished_ && begin_ == end_; }  // no line will come any more
   bool finished() const { return finished_; }

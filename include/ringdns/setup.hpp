@@ -29,10 +29,15 @@ uint64_t file_size(const Fd& fd);
 
 // Reads and parses the list that `-r` names.
 Outcome<ResolverList> read_resolvers(const std::string& source);
+// Reads a file of addresses of the same form; an error names what they are.
+Outcome<ResolverList> read_addresses(const std::string& path, const std::string& what);
 
 // From here on SIGINT and SIGTERM are read from this descriptor, and SIGPIPE and SIGXFSZ are
 // ignored: a closed pipe or a file size limit is an error of the write.
 Outcome<Fd> take_signals();
+
+// From here on an allocation that fails (RLIMIT_AS) ends the process, with a line that says why.
+void end_without_memory();
 
 // As many descriptors as the system lets us have.
 void raise_descriptor_limit();

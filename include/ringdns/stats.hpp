@@ -100,7 +100,7 @@ struct Stats {
   uint64_t replies = 0;    // of those, well-formed enough to have a question
   uint64_t mismatched_name = 0, mismatched_id = 0, mismatched_source = 0;
   uint64_t unusable = 0;   // datagrams that are no reply to anything
-  uint64_t malformed = 0;  // accepted replies with a record that does not parse
+  uint64_t malformed = 0;  // accepted messages with a record that does not parse
   uint64_t oversize = 0;   // replies larger than we advertised, accepted
   uint64_t truncated = 0;  // replies with TC
   uint64_t timeouts = 0;   // tries

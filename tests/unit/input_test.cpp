@@ -136,6 +136,22 @@ TEST_CASE("a line's text stays until free_space() is called") {
   CHECK_FALSE(reader.finished());
 }
 
+TEST_CASE("a stream that breaks off leaves its whole lines, and no part of one") {
+  for (bool taken : {false, true}) {
+    LineReader reader;
+    std::memcpy(reader.free_space().data(), "first\nsecond\nthi", 16);
+    reader.commit(16);
+    if (taken) {
+      for (int line = 0; line < 2; ++line) CHECK(reader.next());
+      CHECK_FALSE(reader.next());
+    }
+    reader.break_off();
+    for (int line = taken ? 2 : 0; line < 2; ++line) CHECK(reader.next());
+    CHECK_FALSE(reader.next());
+    CHECK(reader.exhausted());
+  }
+}
+
 TEST_CASE("split() separates the first word from the rest") {
   CHECK(split("").first.empty());
   CHECK(split(" \t ").first.empty());
