@@ -17,11 +17,10 @@ void Engine::take_input() {
   }
 }
 
-// Lines that wait for the answer of another take no slot; they are bounded as well.
 bool Engine::may_take() const {
-  constexpr uint64_t lines_per_slot = 4;
   return lookups_.has_free() && !output_.full() && repeats_.empty() &&
-         outstanding_ < lines_per_slot * lookups_.size();
+         outstanding_ < uint64_t{lines_per_slot} * lookups_.size() &&
+         (!ledger_ || ledger_->has_room()) && (!unresolved_ || !unresolved_->full());
 }
 
 void Engine::start(const Question& question) {
@@ -38,7 +37,7 @@ void Engine::start(const Question& question) {
     ++stats_.duplicates;
     ++stats_.tries[lookups_[twin].tries];
     ++lookups_[twin].copies;
-    return;
+    return note_line(twin, question);
   }
   uint32_t slot = lookups_.start(question.name, question.type, number, salt);
   Lookup& lookup = lookups_[slot];
@@ -48,6 +47,12 @@ void Engine::start(const Question& question) {
   lookup.dedicated_count = dedicated_count_;
   if (dedicated_count_)
     std::copy_n(dedicated_.begin(), dedicated_count_, lookups_.dedicated(slot).begin());
+  note_line(slot, question);
+}
+
+void Engine::note_line(uint32_t slot, const Question& question) {
+  if (ledger_)
+    ledger_->open(slot, question.place, question.offset, question.text, question.several);
 }
 
 // The usable resolvers among the words behind a name.

@@ -93,6 +93,7 @@ void read_output(Parsing& p, View value) {
   const auto format = parse_output_format(value);
   if (!format) return p.refuse(value, "is not an output format (see --help)");
   p.options.format = *format;
+  p.options.format_name = value;
 }
 
 void read_bind(Parsing& p, View value) {
@@ -210,15 +211,23 @@ const OptionGroup groups[] = {
       {"ignore", "RCODE", "Write only replies without this response code. Likewise.",
        read_filter<Options::Filter::not_these>},
       {"flush", nullptr, "Write each reply out at once.", set<&Options::flush>},
+      {"unresolved", "FILE", "Write the input lines that got no answer there, each with its reason "
+       "as a comment. Can be fed back.", keep<&Options::unresolved>},
       {"stats", "FILE", "Write all counters there as JSON at the end; - is standard error.",
        keep<&Options::stats_file>},
       {"quiet,q", nullptr, "No status, no notices.", set<&Options::quiet>},
       {"status-format", "ansi|json", "Status, once a second. (default: ansi)",
        read_status}}},
+    {"Going on",
+     {{"checkpoint", "FILE", "Keep there how far the run has come.", keep<&Options::checkpoint>},
+      {"checkpoint-interval", "MS", "How often. (default: 1000)",
+       read_time<&Options::checkpoint_interval>},
+      {"resume", nullptr, "Go on where the --checkpoint tells.", set<&Options::resume>}}},
     {"Resolving",
      {{"hashmap-size,s", "N|auto", "Lookups in flight at most. (default: 10000)",
        read_concurrency},
-      {"interval,i", "MS", "How long a try waits for its reply. (default: 500)", read_time<&Options::interval>},
+      {"interval,i", "MS", "How long a try waits for its reply. (default: 500)",
+       read_time<&Options::interval>},
       {"resolve-count,c", "N", "Tries a name gets, 1 to 255. (default: 50)",
        count<&Options::tries, 1, 255>},
       {"retry", "RCODE|never", "Try again after this response code. Repeatable, or a comma list. "

@@ -75,6 +75,22 @@ void check(Parsing& p, const cxxopts::ParseResult& parsed) {
       return p.fail("--" + std::string(name) + " cannot be combined with --no-edns");
   const bool sources = given("rand-src-ipv6") || given("rand-src-ipv6-file");
   if (sources && given("bindto")) return p.fail("-b cannot be combined with --rand-src-ipv6");
+  for (const char* name : {"resume", "checkpoint-interval"})
+    if (o.checkpoint.empty() && given(name))
+      return p.fail("--" + std::string(name) + " needs a --checkpoint FILE");
+  if (o.unresolved == "-" || o.checkpoint == "-")
+    return p.fail("--unresolved and --checkpoint need a file, not -");
+  for (const std::string* file : {&o.outfile, &o.unresolved})
+    if (!o.checkpoint.empty() && *file == o.checkpoint)
+      return p.fail("the --checkpoint needs a file of its own");
+  if (!o.unresolved.empty() && o.unresolved == o.outfile)
+    return p.fail("--unresolved needs a file of its own");
+  bool own_output = o.outfile != "-";
+  if (!o.checkpoint.empty() && o.processes > 1 && !own_output)
+    return p.fail("--checkpoint with several --processes needs -w");
+  // A record cut short by a kill would make the rest of a stream unreadable.
+  if (!o.checkpoint.empty() && o.format.kind == OutputFormat::Kind::binary && !own_output)
+    return p.fail("--checkpoint with -o B needs -w");
   for (const uint16_t wanted : o.types)
     if (o.tcp == Options::Tcp::disabled && (wanted == type::axfr || wanted == type::ixfr))
       return p.fail("-t AXFR and IXFR need TCP: not with --tcp-disabled");

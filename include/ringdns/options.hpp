@@ -44,12 +44,19 @@ struct Options {
 
   // output
   OutputFormat format;
+  std::string format_name = "F";  // as given
   std::string outfile = "-";
   std::string error_log = "-";  // "-" is stderr
   bool flush = false;
   bool quiet = false;
   std::string stats_file;   // JSON at the end; "-" is stderr, empty: none
+  std::string unresolved;   // lines that got no answer; empty: none
   enum class Status : uint8_t { ansi, json } status = Status::ansi;
+
+  // going on
+  std::string checkpoint;   // empty: none
+  Duration checkpoint_interval = std::chrono::seconds(1);
+  bool resume = false;
 
   // resolving
   uint32_t concurrency = 10000;  // -s: lookups in flight

@@ -133,7 +133,10 @@ class Message {
   uint16_t rcode() const { return rcode_; }
   bool has_opt() const { return has_opt_; }
   Bytes opt_rdata() const { return opt_rdata_; }
+  // Whether a record does not parse, as far as they have been read: names and rdata are when they
+  // are wanted, and who then finds one malformed notes it.
   bool malformed() const { return malformed_; }
+  void note_malformed() const { malformed_ = true; }
 
   // The question: its name in wire form as the packet spells it (empty when there is none).
   Bytes question_name() const { return question_name_; }
@@ -157,7 +160,7 @@ class Message {
   uint16_t question_class_ = 0;
   uint16_t rcode_ = 0;
   bool has_opt_ = false;
-  bool malformed_ = false;
+  mutable bool malformed_ = false;
 };
 
 // The name at offset, compression undone: by c-ares, save that the question's own name (a pointer

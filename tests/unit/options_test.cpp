@@ -166,6 +166,12 @@ TEST_CASE("-t: mnemonics, numbers, TYPEn, several, each once; zone transfers ref
   CHECK(refused({"-t", "NOPE"}) == "ringdns: -t: \"NOPE\" is not a record type\n");
   CHECK(refused({"-t", "A,"}).find("record type") != std::string::npos);
   CHECK(accepted({"-t", "AXFR"}).types == std::vector{type::axfr});
+  for (uint16_t number = 0; number < 300; ++number) {
+    if (number == type::ixfr) continue;
+    Buffer name;
+    append_type(name, number);
+    CHECK(accepted({"-t", std::string(name.view())}).types == std::vector{number});
+  }
   const Options ixfr = accepted({"-t", "IXFR=4294967295"});
   CHECK(ixfr.types == std::vector{type::ixfr});
   CHECK(ixfr.ixfr_serial == 4294967295);
