@@ -4,7 +4,6 @@ import gzip
 import os
 import re
 import subprocess
-import unittest
 
 import support
 
