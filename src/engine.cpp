@@ -27,7 +27,7 @@ Engine::Engine(const Parts& parts)
       status_(parts.status), output_(parts.output), log_(parts.log),
       status_sink_(parts.status_sink), stats_(parts.stats), signals_(parts.signals),
       input_size_(parts.input_size), edns_options_(parts.edns_options),
-      first_options_(with_keepalive(parts.edns_options)) {
+      lines_(parts.lines), first_options_(with_keepalive(parts.edns_options)) {
   if (signals_.valid())
     io_.read(signals_, {reinterpret_cast<uint8_t*>(&signal_info_), sizeof signal_info_},
              {0, 0, signal_token});
@@ -57,7 +57,8 @@ void Engine::advance(const Turn& turn) {
 }
 
 bool Engine::all_done() const {
-  return feed_.exhausted() && lookups_.in_flight() == 0 && repeats_.empty();
+  return feed_.exhausted() && lookups_.in_flight() == 0 && !held_up() &&
+         !(lines_ && lines_->reading());
 }
 
 bool Engine::finished() const {
@@ -67,7 +68,7 @@ bool Engine::finished() const {
 Instant Engine::next_deadline() const {
   Instant deadline = std::min({lookups_.next_deadline(), tcp_.next_deadline(), output_.deadline(),
                                log_.deadline(), status_sink_.deadline(), next_report_});
-  bool more_to_do = (input_waits_ && may_take()) || (!repeats_.empty() && !output_.full());
+  bool more_to_do = (input_waits_ && may_take()) || (held_up() && !output_.full());
   if (more_to_do) return now_;
   if (lookups_.any_ready()) deadline = std::min(deadline, std::max(now_, congested_until_));
   return deadline;
@@ -369,13 +370,7 @@ void Engine::give_up(uint32_t slot, FailureReason reason) {
   stats_.failed[static_cast<size_t>(reason)] += lookup.copies;
   outstanding_ -= lookup.copies;
   stats_.tcp.failures += lookup.on_tcp;
-  Failure failure{lookups_.name(slot).bytes(), lookup.type, rr_class::internet, reason};
-  size_t before = output_.buffer().size();
-  formatter_.append_failure(output_.buffer(), failure);
-  if (output_.buffer().size() > before) {
-    output_.count_results(1);
-    repeat_output(before, lookup.copies - 1);
-  }
+  write_failure(slot, reason);
   finish(slot);
 }
 

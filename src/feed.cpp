@@ -11,17 +11,26 @@ const Question* Feed::next() {
   for (;;) {
     while (type_ < types_.size()) {
       question_.type = types_[type_++];
+      question_.text = name_;
+      question_.last = type_ == types_.size();
+      if (!question_.problem.empty()) return &question_;
       if (question_.type == type::ptr && encode_reverse_name(name_, question_.name))
         return &question_;
       NameError error = encode_name(name_, question_.name);
       if (error == NameError::none) return &question_;
-      reject(describe(error), name_);
-      type_ = types_.size();  // no other type would make it a name
+      reject(describe(error), name_);  // no other type would make it a name
+      if (!question_.problem.empty()) return &question_;
+      type_ = types_.size();
     }
     auto line = reader_.next();
     if (!line) return nullptr;
     line_number_ = setup_.share.first + (line->number - 1) * setup_.share.stride;
-    if (!take_line(*line)) types_ = {}, type_ = 0;
+    question_.problem = {};
+    if (!take_line(*line)) {
+      types_ = question_.problem.empty() ? std::span<const uint16_t>() : options_.types;
+      type_ = 0;
+      name_ = line->text;
+    }
   }
 }
 
@@ -58,6 +67,7 @@ bool Feed::take_line(const LineReader::Line& line) {
 
 void Feed::reject(std::string_view what, std::string_view text) {
   ++stats_.invalid;
+  if (options_.format.kind == OutputFormat::Kind::zdns) question_.problem = what;
   if (!setup_.complain) return;
   // Shown as far as it helps to find the line, and harmless on a terminal.
   constexpr size_t shown = 60;

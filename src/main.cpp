@@ -182,8 +182,12 @@ int work(const Options& options, const std::vector<Address>& addresses, Files fi
   Feed feed(options, io, input, stats,
             {{0, 0, input_token}, share, LineComplaints(*log, options.error_log != "-")});
   std::vector<uint8_t> edns_options = encode_edns_options(options);
+  std::optional<Lines> lines;
+  if (options.format.kind == OutputFormat::Kind::zdns)
+    lines.emplace(*output, options.concurrency);
   Engine engine({options, io, rng, resolvers, lookups, udp, tcp, feed, *formatter, status.get(),
-                 *output, *log, *status_sink, stats, signals, input_size, edns_options});
+                 *output, *log, *status_sink, stats, signals, input_size, edns_options,
+                 lines ? &*lines : nullptr});
 
   while (!engine.finished()) engine.advance(io.wait(engine.next_deadline(), engine.expected()));
 

@@ -23,6 +23,7 @@ constexpr const char* formats_help = R"(
   J  a JSON object a line               a  only with answers or a referral
                                         e  an object for each failure, too
   B  massdns's binary file
+  Z  zdns's JSON: an object a line of input, whatever became of it
 )";
 
 // "i" of "interval,i", as the user most likely typed it.

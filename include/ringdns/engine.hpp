@@ -9,6 +9,7 @@
 
 #include "ringdns/feed.hpp"
 #include "ringdns/io.hpp"
+#include "ringdns/lines.hpp"
 #include "ringdns/lookups.hpp"
 #include "ringdns/options.hpp"
 #include "ringdns/output.hpp"
@@ -54,6 +55,7 @@ class Engine final : private Tcp::User {
     StreamId signals;  // a signalfd
     uint64_t input_size;
     Bytes edns_options;  // encoded once; empty without --nsid and --ecs
+    Lines* lines = nullptr;  // -o Z: what is written of lookups goes through them
   };
   explicit Engine(const Parts& parts);
 
@@ -97,14 +99,18 @@ class Engine final : private Tcp::User {
 
   // What is written: engine_output.cpp
   void write_reply(uint32_t slot, const Address& from, Transport transport, bool more = false);
+  void write_failure(uint32_t slot, FailureReason reason);
+  void write_rejection(const Question& question);
   void repeat_output(size_t from, uint32_t times);
   void write_repeats();
+  bool held_up() const { return !repeats_.empty() || (lines_ && lines_->held_up()); }
   void report();
 
   // What goes out: engine_send.cpp
   void take_input();
   bool may_take() const;
   void start(const Question& question);
+  uint32_t look_up(const Question& question);
   void take_dedicated(std::string_view words);
   bool same_dedicated(uint32_t slot) const;
   void send();
@@ -145,6 +151,7 @@ class Engine final : private Tcp::User {
   StreamId signals_;
   uint64_t input_size_;
   Bytes edns_options_;
+  Lines* lines_;
 
   DedicatedResolvers dedicated_;  // of the question being started
   uint8_t dedicated_count_ = 0;

@@ -17,6 +17,10 @@ struct Question {
   WireName name;
   uint16_t type = 0;
   std::string_view resolvers;  // --extended-input: words of the line; valid until the next next()
+  std::string_view text;  // the name as the line has it; valid likewise
+  bool last = false;      // of its line
+  // -o Z: why this cannot be asked; in other formats such lines are no questions.
+  std::string_view problem;
 };
 
 // Which of the whole input's lines this process sees: first, first + stride, ... (--processes)
