@@ -42,7 +42,7 @@ void Engine::advance(const Turn& turn) {
   }
   tcp_.begin(now_);
   for (const Completion& completion : turn.done) dispatch(completion);
-  if (output_.failed()) feed_.stop();
+  if (output_.failed()) stop_input();
   if (output_.full() != tcp_.transfers_held()) tcp_.hold_transfers(output_.full());
   lookups_.expire(now_, [this](uint32_t slot) { on_timeout(slot); });
   write_repeats();
@@ -57,8 +57,7 @@ void Engine::advance(const Turn& turn) {
 }
 
 bool Engine::all_done() const {
-  return feed_.exhausted() && lookups_.in_flight() == 0 && !held_up() &&
-         !(lines_ && lines_->reading());
+  return feed_.exhausted() && lookups_.in_flight() == 0 && !held_up();
 }
 
 bool Engine::finished() const {
@@ -287,7 +286,7 @@ void Engine::on_signal(int32_t result) {
   if (result == static_cast<int32_t>(sizeof signal_info_)) {
     if (signal_ == 0) {
       signal_ = static_cast<int>(signal_info_.ssi_signo);
-      feed_.stop();
+      stop_input();
     } else if (lookups_.in_flight() != 0) {
       abandon_all();
     } else {

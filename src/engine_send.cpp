@@ -11,12 +11,16 @@ void Engine::take_input() {
     const Question* question = feed_.next();
     if (!question) {
       input_waits_ = false;
-      // A signal may have ended the input in the midst of a line.
-      if (lines_ && feed_.exhausted()) lines_->end();
       return;
     }
     start(*question);
   }
+}
+
+// Be it in the midst of a line, which has what was asked.
+void Engine::stop_input() {
+  feed_.stop();
+  if (lines_) lines_->end();
 }
 
 // Lines that wait for the answer of another take no slot; they are bounded as well.

@@ -12,12 +12,11 @@ void JsonMembers::insert(const Member& member) {
   const auto end = members_.begin() + static_cast<ptrdiff_t>(count_);
   const auto place = std::find_if(members_.begin(), end,
                                   [&](const Member& other) { return other.key >= member.key; });
-  if (place == end || place->key != member.key) {
-    ensure(count_ < members_.size(), "no record has as many members");
-    std::copy_backward(place, end, end + 1);
-    ++count_;
-  }
+  if (place != end && place->key == member.key) return;
+  ensure(count_ < members_.size(), "no record has as many members");
+  std::copy_backward(place, end, end + 1);
   *place = member;
+  ++count_;
 }
 
 void JsonMembers::write(Buffer& out) const {
@@ -36,7 +35,7 @@ namespace {
 
 // ---- Times
 
-// RFC 3339, in UTC: the time of day of the host is nobody's business.
+// RFC 3339, in UTC, as Go writes it with all digits.
 void append_timestamp(Buffer& out, UnixTime time) {
   const auto day = std::chrono::floor<std::chrono::days>(time);
   const std::chrono::year_month_day date(day);

@@ -1,4 +1,4 @@
-// Z, zdns's JSON, in its parts. The keys of an object stand in alphabetical order, as zdns has them.
+// Z, zdns's JSON, in its parts. Keys stand in alphabetical order, as zdns has them.
 #pragma once
 
 #include "output_formats.hpp"
@@ -52,8 +52,8 @@ class JsonMembers {
   size_t count_ = 0;
 };
 
-// The members of a record's object that are of its type, as zdns names them: false where zdns does
-// not know the type, or the rdata does not fit it.
+// The members of a record's object that are of its type, as zdns names them: false, with only some
+// of them there, where zdns does not know the type, or the rdata does not fit it.
 bool add_zdns_rdata(JsonMembers& members, const Message& message, const Record& record);
 
 // The parameters of SVCB and HTTPS, as the member svcparams.

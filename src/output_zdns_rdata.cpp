@@ -323,10 +323,7 @@ bool add_members(JsonMembers& members, const Shape& shape, Rdata& rdata) {
 bool add_zdns_rdata(JsonMembers& members, const Message& message, const Record& record) {
   const Shape* shape = find_shape(record);
   Rdata rdata(message, record);
-  if (!shape) return false;
-  if (add_members(members, *shape, rdata)) return true;
-  members.clear();
-  return false;
+  return shape && add_members(members, *shape, rdata);
 }
 
 }  // namespace ringdns

@@ -108,6 +108,7 @@ class Engine final : private Tcp::User {
 
   // What goes out: engine_send.cpp
   void take_input();
+  void stop_input();
   bool may_take() const;
   void start(const Question& question);
   uint32_t look_up(const Question& question);
