@@ -2,6 +2,8 @@
 
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,6 +16,18 @@ namespace {
 constexpr uint32_t least_entries = 32;
 constexpr uint32_t completions_per_entry = 4;
 
+// All that is ever asked of the ring.
+constexpr uint8_t operations[] = {IORING_OP_NOP,     IORING_OP_SENDMSG, IORING_OP_RECVMSG,
+                                  IORING_OP_SEND,    IORING_OP_RECV,    IORING_OP_READ,
+                                  IORING_OP_WRITE,   IORING_OP_CONNECT, IORING_OP_POLL_ADD,
+                                  IORING_OP_ASYNC_CANCEL};
+constexpr uint8_t entry_flags = IOSQE_FIXED_FILE | IOSQE_ASYNC | IOSQE_BUFFER_SELECT |
+                                IOSQE_CQE_SKIP_SUCCESS;
+constexpr uint8_t registrations[] = {IORING_REGISTER_FILES,      IORING_REGISTER_FILES_UPDATE,
+                                     IORING_UNREGISTER_FILES,    IORING_REGISTER_RING_FDS,
+                                     IORING_UNREGISTER_RING_FDS, IORING_REGISTER_PBUF_RING,
+                                     IORING_UNREGISTER_PBUF_RING};
+
 std::string set_up_failure(int error) {
   switch (error) {
     case ENOSYS: return "the kernel has no io_uring";
@@ -22,6 +36,11 @@ std::string set_up_failure(int error) {
     case ENOMEM: return "no memory for io_uring (ulimit -l)";
     default: return std::string("io_uring cannot be set up: ") + std::strerror(error);
   }
+}
+
+// liburing 2.3 declares functions for these two and does not export them. Returns an errno.
+int register_with(const io_uring& ring, unsigned what, const void* from, size_t count) {
+  return syscall(SYS_io_uring_register, ring.ring_fd, what, from, count) < 0 ? errno : 0;
 }
 
 }  // namespace
@@ -43,7 +62,7 @@ std::string Ring::open(uint32_t entries, RingFeatures& features) {
 }
 
 std::string Ring::set_up(uint32_t entries, const RingFeatures& features) {
-  constexpr uint32_t always = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+  constexpr uint32_t always = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED;
   constexpr uint32_t ways[] = {
       IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
       IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL, 0};
@@ -67,20 +86,19 @@ std::string Ring::set_up(uint32_t entries, const RingFeatures& features) {
 
 std::string Ring::probe(RingFeatures& features) {
   constexpr uint32_t needed = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_RW_CUR_POS;
-  constexpr int needed_ops[] = {IORING_OP_NOP,     IORING_OP_SENDMSG, IORING_OP_RECVMSG,
-                                IORING_OP_SEND,    IORING_OP_RECV,    IORING_OP_READ,
-                                IORING_OP_WRITE,   IORING_OP_CONNECT, IORING_OP_POLL_ADD,
-                                IORING_OP_ASYNC_CANCEL};
   io_uring_probe* probe = io_uring_get_probe_ring(&ring_);
   if (!probe) return "io_uring_register is forbidden (a seccomp filter?)";
   auto has = [&](int op) { return io_uring_opcode_supported(probe, op) != 0; };
-  bool enough = (ring_.features & needed) == needed && std::ranges::all_of(needed_ops, has);
+  bool enough = (ring_.features & needed) == needed && std::ranges::all_of(operations, has);
   // Neither has a bit of its own; each came with the operation that stands for it here.
   features.multishot &= has(IORING_OP_SEND_ZC);
   features.send_to &= has(IORING_OP_SENDMSG_ZC);
   io_uring_free_probe(probe);
   if (!enough) return "the kernel's io_uring is too old (5.15 or later is needed)";
   features.skip_success &= (ring_.features & IORING_FEAT_CQE_SKIP) != 0;
+  restrict();
+  if (int error = register_with(ring_, IORING_REGISTER_ENABLE_RINGS, nullptr, 0))
+    return set_up_failure(error);
   io_uring_register_ring_fd(&ring_);  // 5.18: saves a look-up per call; does without
 
   // A filter may allow the set-up and forbid the use.
@@ -93,6 +111,25 @@ std::string Ring::probe(RingFeatures& features) {
   Finished finished;
   while (take(finished)) continue;
   return {};
+}
+
+// A ring's operations pass by any seccomp filter, opening files and sockets among them. So it is
+// made to refuse, for good, what is none of ours.
+void Ring::restrict() {
+  std::vector<io_uring_restriction> allowed;
+  auto allow = [&](uint16_t what) -> io_uring_restriction& {
+    io_uring_restriction& next = allowed.emplace_back();
+    next.opcode = what;
+    return next;
+  };
+  for (uint8_t operation : operations) allow(IORING_RESTRICTION_SQE_OP).sqe_op = operation;
+  allow(IORING_RESTRICTION_SQE_FLAGS_ALLOWED).sqe_flags = entry_flags;
+  // A kernel refuses the whole list for a registration that it does not know (EINVAL).
+  for (uint8_t registration : registrations)
+    allow(IORING_RESTRICTION_REGISTER_OP).register_op = registration;
+  size_t least = std::size(operations) + 1;
+  for (size_t count = allowed.size(); count >= least; --count)
+    if (register_with(ring_, IORING_REGISTER_RESTRICTIONS, allowed.data(), count) != EINVAL) return;
 }
 
 // ---- Submission

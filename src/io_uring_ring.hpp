@@ -79,6 +79,7 @@ class Ring {
  private:
   std::string set_up(uint32_t entries, const RingFeatures& features);
   std::string probe(RingFeatures& features);
+  void restrict();
   void collect();
 
   io_uring ring_{};

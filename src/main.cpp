@@ -8,6 +8,7 @@
 #include "ringdns/edns.hpp"
 #include "ringdns/engine.hpp"
 #include "ringdns/processes.hpp"
+#include "ringdns/sandbox.hpp"
 #include "ringdns/setup.hpp"
 
 namespace ringdns {
@@ -189,6 +190,11 @@ int work(const Options& options, const std::vector<Address>& addresses, Files fi
                  *output, *log, *status_sink, stats, signals, input_size, edns_options,
                  lines ? &*lines : nullptr});
 
+  if (options.sandbox) {
+    std::vector<std::string> missing = enter_sandbox({});
+    if (!seat.is_worker)
+      for (const std::string& text : missing) notice(options, text);
+  }
   while (!engine.finished()) engine.advance(io.wait(engine.next_deadline(), engine.expected()));
 
   Ending ending{engine.signal(), feed.error(), output->error(), output->unwritten_results(), false};
@@ -279,6 +285,8 @@ int supervise(const Options& options, const std::vector<Address>& addresses, Fil
   std::unique_ptr<Status> status = make_status(options, isatty(STDERR_FILENO));
   Supervisor supervisor({io, input, signals, output, log, status_sink, status.get(), input_size},
                         ends);
+  if (options.sandbox)
+    for (const std::string& text : enter_sandbox({.supervises = true})) notice(options, text);
   while (!supervisor.finished()) supervisor.advance(io.wait(supervisor.next_deadline(), 0));
 
   Ending ending{supervisor.signal(), supervisor.input_error(), output.error(),

@@ -117,6 +117,11 @@ void set(Parsing& p, View) {
   p.options.*flag = true;
 }
 
+template <bool Options::*flag>
+void clear(Parsing& p, View) {
+  p.options.*flag = false;
+}
+
 template <std::string Options::*text>
 void keep(Parsing& p, View value) {
   p.options.*text = value;
@@ -126,8 +131,6 @@ template <auto number, uint64_t least, uint64_t most>
 void count(Parsing& p, View value) {
   read_number(p, value, p.options.*number, least, most);
 }
-
-void refuse_edns(Parsing& p, View) { p.options.edns = false; }
 
 void nothing(Parsing&, View) {}
 
@@ -224,7 +227,7 @@ const OptionGroup groups[] = {
     {"EDNS",
      {{"edns-size", "N", "UDP size to advertise, 512 to 4096. (default: 1232)",
        count<&Options::edns_size, 512, 4096>},
-      {"no-edns", nullptr, "Ask without EDNS.", refuse_edns},
+      {"no-edns", nullptr, "Ask without EDNS.", clear<&Options::edns>},
       {"dnssec-ok", nullptr, "Ask for DNSSEC records (DO set).", set<&Options::dnssec_ok>},
       {"nsid", nullptr, "Ask for the server's identifier.", set<&Options::nsid>},
       {"ecs", "ADDR/PREFIX", "Send this client subnet.", read_ecs}}},
@@ -266,6 +269,8 @@ const OptionGroup groups[] = {
        keep<&Options::drop_user>},
       {"drop-group", "GROUP", "Group to become. (default: nogroup, or the --drop-user's own)",
        keep<&Options::drop_group>},
+      {"no-sandbox", nullptr, "Keep the rights that a run does not need: seccomp, Landlock.",
+       clear<&Options::sandbox>},
       {"help,h", nullptr, "Show this help.", nothing},
       {"version", nullptr, "Show the version.", nothing}}},
     {"massdns compatibility",

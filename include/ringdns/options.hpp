@@ -94,6 +94,7 @@ struct Options {
   // process
   uint32_t processes = 1;
   bool keep_root = false;
+  bool sandbox = true;
   std::string drop_user = "nobody", drop_group = "nogroup";  // no group: the user's own
 
   // Said once on stderr at start, unless quiet: accepted for massdns's sake, without effect here.

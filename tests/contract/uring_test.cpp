@@ -1,4 +1,5 @@
 // What only the io_uring implementation has: kernels that forbid it in parts, queues that overflow.
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/udp.h>
@@ -13,6 +14,7 @@
 #include <thread>
 
 #include "io_uring.hpp"
+#include "io_uring_ring.hpp"
 #include "support.hpp"
 
 using namespace contract;
@@ -120,6 +122,35 @@ TEST_CASE("a few descriptors are enough to say what is missing") {
             return outcome(socket.error == EMFILE);
           }));
   }
+}
+
+TEST_CASE("a ring does nothing but what it is for") {
+  if (!ring_is_permitted()) return;
+  Ring ring;
+  RingFeatures features;
+  REQUIRE(ring.open(64, features).empty());
+  auto result_of = [&](auto prepare) {
+    io_uring_sqe* entry = ring.entry();
+    prepare(entry);
+    ring.hand_over(entry, Op::probe, 0, 0);
+    ring.wait(1, 20s);
+    Finished finished{};
+    REQUIRE(ring.take(finished));
+    return finished.result;
+  };
+  CHECK(result_of([](io_uring_sqe* entry) { io_uring_prep_nop(entry); }) == 0);
+  CHECK(result_of([](io_uring_sqe* entry) {
+          io_uring_prep_openat(entry, AT_FDCWD, "/dev/null", O_RDONLY, 0);
+        }) == -EACCES);
+  CHECK(result_of([](io_uring_sqe* entry) {
+          io_uring_prep_socket(entry, AF_INET, SOCK_DGRAM, 0, 0);
+        }) == -EACCES);
+  CHECK(result_of([](io_uring_sqe* entry) {
+          io_uring_prep_nop(entry);
+          entry->flags |= IOSQE_IO_LINK;
+        }) == -EACCES);
+  int event = 0;
+  CHECK(io_uring_register_eventfd(ring.get(), event) == -EACCES);
 }
 
 TEST_CASE("completions that overflow their queue are all told") {
