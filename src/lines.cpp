@@ -42,13 +42,15 @@ uint32_t Lines::keep_result() {
 }
 
 void Lines::give(uint32_t slot) {
-  gifts_.push_back({std::exchange(lookups_[slot].waits, none), keep_result()});
-  write();
+  hand_out({std::exchange(lookups_[slot].waits, none), keep_result()});
 }
 
 void Lines::give_nothing(uint32_t slot) {
-  gifts_.push_back({std::exchange(lookups_[slot].waits, none), none});
-  write();
+  hand_out({std::exchange(lookups_[slot].waits, none), none});
+}
+
+void Lines::hand_out(Gift gift) {
+  if (held_up() || !try_to_hand_out(gift)) gifts_.push_back(gift);
 }
 
 void Lines::reject() {
@@ -65,18 +67,20 @@ void Lines::give_part(uint32_t slot) {
   }
 }
 
-// One result may be for very many lines: they are written as the reader reads.
 void Lines::write() {
-  for (; !gifts_.empty(); gifts_.pop_front()) {
-    Gift& gift = gifts_.front();
-    while (gift.waits != none) {
-      const bool slow = output_.full() || output_.pending() >= at_once;
-      if (slow && !output_.failed()) return;
-      const uint32_t wait = std::exchange(gift.waits, waits_[gift.waits].next);
-      take(wait, gift.result);
-    }
-    if (gift.result != none) drop(gift.result);
+  while (held_up() && try_to_hand_out(gifts_.front())) gifts_.pop_front();
+}
+
+// One result may be for very many lines: they are written as the reader reads.
+bool Lines::try_to_hand_out(Gift& gift) {
+  while (gift.waits != none) {
+    const bool slow = output_.full() || output_.pending() >= at_once;
+    if (slow && !output_.failed()) return false;
+    const uint32_t wait = std::exchange(gift.waits, waits_[gift.waits].next);
+    take(wait, gift.result);
   }
+  if (gift.result != none) drop(gift.result);
+  return true;
 }
 
 void Lines::take(uint32_t wait, uint32_t result) {

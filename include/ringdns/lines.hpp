@@ -1,6 +1,6 @@
 // Level 5: -o Z: input lines become objects. A line is kept from when it is read until each of its
-// questions has its result, and a result until all lines that it is for have it: the input waits
-// while results for a few megabytes are kept.
+// questions has its result, and a result until all lines that it is for have it. The input waits
+// while much is kept.
 #pragma once
 
 #include <deque>
@@ -97,6 +97,8 @@ class Lines {
 
   uint32_t add_wait();
   uint32_t keep_result();
+  void hand_out(Gift gift);
+  bool try_to_hand_out(Gift& gift);
   void take(uint32_t wait, uint32_t result);
   void drop(uint32_t number);
   void write_line(uint32_t number);

@@ -46,6 +46,7 @@ struct Rejection {
   UnixTime when;
 };
 
+// What Z appends are members of the object `results`, of which class Lines makes a line's object.
 class Formatter {
  public:
   virtual ~Formatter() = default;
@@ -54,7 +55,6 @@ class Formatter {
   virtual void append_failure(Buffer&, const Failure&) {}
   virtual void append_rejection(Buffer&, const Rejection&) {}
 };
-// Z's are members of the object `results`: class Lines makes an object of each line's.
 
 std::unique_ptr<Formatter> make_formatter(const OutputFormat& format);
 
