@@ -27,6 +27,7 @@ Engine::Engine(const Parts& parts)
       status_(parts.status), output_(parts.output), log_(parts.log),
       status_sink_(parts.status_sink), stats_(parts.stats), signals_(parts.signals),
       input_size_(parts.input_size), edns_options_(parts.edns_options),
+      unresolved_(parts.unresolved), ledger_(parts.ledger), saver_(parts.saver),
       lines_(parts.lines), first_options_(with_keepalive(parts.edns_options)) {
   if (signals_.valid())
     io_.read(signals_, {reinterpret_cast<uint8_t*>(&signal_info_), sizeof signal_info_},
@@ -42,18 +43,25 @@ void Engine::advance(const Turn& turn) {
   }
   tcp_.begin(now_);
   for (const Completion& completion : turn.done) dispatch(completion);
-  if (output_.failed()) stop_input();
+  write_repeats();
+  if (write_failed()) stop_input();  // nobody takes results: what is in flight is let go
+  else work();
+  report();
+  bool ending = all_done() || write_failed();
+  output_.pump(now_, ending);
+  if (unresolved_) unresolved_->pump(now_, ending);
+  log_.pump(now_, ending);
+  status_sink_.pump(now_, ending);
+  if (saver_) saver_->advance(now_, !held_up(), all_done());
+}
+
+void Engine::work() {
   if (output_.full() != tcp_.transfers_held()) tcp_.hold_transfers(output_.full());
   lookups_.expire(now_, [this](uint32_t slot) { on_timeout(slot); });
-  write_repeats();
   take_input();
   send();
   tcp_.advance(*this);
   feed_.pump();
-  report();
-  output_.pump(now_, all_done());
-  log_.pump(now_, all_done());
-  status_sink_.pump(now_, all_done());
 }
 
 bool Engine::all_done() const {
@@ -61,12 +69,18 @@ bool Engine::all_done() const {
 }
 
 bool Engine::finished() const {
-  return reported_end_ && output_.drained() && log_.drained() && status_sink_.drained();
+  bool drained = output_.drained() && (!unresolved_ || unresolved_->drained()) &&
+                 log_.drained() && status_sink_.drained();
+  return reported_end_ && drained && (!saver_ || saver_->done() || write_failed());
 }
 
 Instant Engine::next_deadline() const {
-  Instant deadline = std::min({lookups_.next_deadline(), tcp_.next_deadline(), output_.deadline(),
-                               log_.deadline(), status_sink_.deadline(), next_report_});
+  Instant deadline = std::min({output_.deadline(), log_.deadline(), status_sink_.deadline(),
+                               next_report_});
+  if (unresolved_) deadline = std::min(deadline, unresolved_->deadline());
+  if (saver_) deadline = std::min(deadline, saver_->deadline());
+  if (write_failed()) return deadline;
+  deadline = std::min({deadline, lookups_.next_deadline(), tcp_.next_deadline()});
   bool more_to_do = (input_waits_ && may_take()) || (held_up() && !output_.full());
   if (more_to_do) return now_;
   if (lookups_.any_ready()) deadline = std::min(deadline, std::max(now_, congested_until_));
@@ -83,6 +97,7 @@ void Engine::dispatch(const Completion& completion) {
     case output_token: return output_.on_written(completion.result);
     case log_token: return log_.on_written(completion.result);
     case status_token: return status_sink_.on_written(completion.result);
+    case unresolved_token: return unresolved_->on_written(completion.result);
     case signal_token: return on_signal(completion.result);
     case connection_token: return tcp_.on_completion(completion, *this);
   }
@@ -252,11 +267,11 @@ void Engine::on_unreachable(const Completion& completion) {
 }
 
 void Engine::on_send_failed(const Completion& completion) {
+  --stats_.sent;
   Lookup& lookup = lookups_[completion.token.slot];
   bool stale = lookup.generation != completion.token.generation ||
                lookup.state != LookupState::udp_wait;
   if (stale) return;
-  --stats_.sent;
   if (local_back_pressure(completion.result)) {
     ++stats_.back_pressure;
     congested_until_ = now_ + congestion_pause;
@@ -359,8 +374,8 @@ void Engine::accept(uint32_t slot, const Address& from, Transport transport) {
   outstanding_ -= lookup.copies;
   stats_.tcp.answers += lookup.on_tcp;
   stats_.rcodes[rcode_index(stats_.rcodes, message_.rcode())] += lookup.copies;
-  if (message_.malformed()) ++stats_.malformed;
   write_reply(slot, from, transport);
+  close_lines(slot);
   finish(slot);
 }
 
@@ -369,7 +384,15 @@ void Engine::give_up(uint32_t slot, FailureReason reason) {
   stats_.failed[static_cast<size_t>(reason)] += lookup.copies;
   outstanding_ -= lookup.copies;
   stats_.tcp.failures += lookup.on_tcp;
+  if (saver_ && reason == FailureReason::interrupted) {
+    // No outcome: it is asked again by the run that goes on.
+    stats_.left_open += lookup.copies;
+    ledger_->leave(slot);
+    return finish(slot);
+  }
   write_failure(slot, reason);
+  if (unresolved_) write_unresolved(slot, reason);
+  close_lines(slot);
   finish(slot);
 }
 

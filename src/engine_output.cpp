@@ -8,6 +8,11 @@ constexpr size_t repeats_at_once = 1024 * 1024;  // octets that a turn hands ove
 }
 
 void Engine::write_reply(uint32_t slot, const Address& from, Transport transport, bool more) {
+  append_reply(slot, from, transport, more);
+  stats_.malformed += message_.malformed();  // now that its records are read
+}
+
+void Engine::append_reply(uint32_t slot, const Address& from, Transport transport, bool more) {
   const Lookup& lookup = lookups_[slot];
   bool listed = options_.filter_rcodes[message_.rcode()];
   bool written = options_.filter == Options::Filter::off ||
@@ -70,7 +75,10 @@ void Engine::repeat_output(size_t from, uint32_t times) {
 
 void Engine::write_repeats() {
   if (lines_) return lines_->write();
-  if (output_.failed()) repeats_.clear();
+  if (output_.failed()) {
+    for (const Repeat& repeat : repeats_) output_.count_results(repeat.times);
+    repeats_.clear();
+  }
   for (; !repeats_.empty() && !output_.full(); repeats_.pop_front()) {
     Repeat& repeat = repeats_.front();
     while (repeat.times > 0) {
@@ -82,17 +90,53 @@ void Engine::write_repeats() {
   }
 }
 
+void Engine::close_lines(uint32_t slot) {
+  if (ledger_) ledger_->close(slot, [](const Ledger::Entry&) {});
+}
+
+// Each line that asked, so that the file can be fed back: with several types, of one that failed.
+void Engine::write_unresolved(uint32_t slot, FailureReason reason) {
+  const Lookup& lookup = lookups_[slot];
+  Buffer& out = unresolved_->buffer();
+  ledger_->close(slot, [&](const Ledger::Entry& entry) {
+    if (entry.several) {
+      append_type(out, lookup.type);
+      out.append(' ');
+    }
+    ledger_->append_text(out, entry);
+    out.append("  # ");
+    out.append(name(reason));
+    out.append(" after ");
+    out.append_decimal(lookup.tries);
+    out.append(lookup.tries == 1 ? " try\n" : " tries\n");
+    unresolved_->count_results(1);
+    ++stats_.unresolved;
+  });
+}
+
+bool Engine::write_failed() const {
+  bool log_failed = log_.failed() && options_.error_log != "-";
+  return output_.failed() || (unresolved_ && unresolved_->failed()) || log_failed ||
+         (saver_ && saver_->error() != 0);
+}
+
 RunFacts Engine::facts() const {
-  return {started_,           now_,  stats_, lookups_.in_flight(), feed_.bytes_consumed(),
-          input_size_, feed_.next_line(), all_done()};
+  return {started_,
+          now_,
+          stats_,
+          lookups_.in_flight(),
+          feed_.bytes_consumed(),
+          input_size_,
+          feed_.next_line(),
+          outstanding_ + feed_.unasked(),
+          all_done()};
 }
 
 void Engine::report() {
-  bool end = (all_done() || output_.failed()) && !reported_end_;
+  bool end = (all_done() || write_failed()) && !reported_end_;
   if (now_ < next_report_ && !end) return;
   if (end) tcp_.close_all();
   if (end && all_done()) {
-    ensure(stats_.lookups == stats_.answered + stats_.failed_total(), "every lookup has an outcome");
     ensure(stats_.tcp.entries == stats_.tcp.answers + stats_.tcp.failures + stats_.tcp.back_to_udp,
            "every lookup that entered TCP left it");
     ensure(!lines_ || lines_->empty(), "every line has its object");

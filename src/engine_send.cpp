@@ -23,11 +23,11 @@ void Engine::stop_input() {
   if (lines_) lines_->end();
 }
 
-// Lines that wait for the answer of another take no slot; they are bounded as well.
 bool Engine::may_take() const {
-  constexpr uint64_t lines_per_slot = 4;
   return lookups_.has_free() && !output_.full() && !held_up() &&
-         outstanding_ < lines_per_slot * lookups_.size() && (!lines_ || lines_->roomy());
+         outstanding_ < uint64_t{lines_per_slot} * lookups_.size() &&
+         (!ledger_ || ledger_->has_room()) && (!unresolved_ || !unresolved_->full()) &&
+         (!lines_ || lines_->roomy());
 }
 
 void Engine::start(const Question& question) {
@@ -35,7 +35,7 @@ void Engine::start(const Question& question) {
     look_up(question);
     return;
   }
-  if (!lines_->reading()) lines_->begin(question.text);
+  if (!lines_->reading()) lines_->begin(question.spelling);
   if (question.problem.empty())
     lines_->wait_for(look_up(question), now_);
   else
@@ -58,6 +58,7 @@ uint32_t Engine::look_up(const Question& question) {
     ++stats_.duplicates;
     ++stats_.tries[lookups_[twin].tries];
     ++lookups_[twin].copies;
+    note_line(twin, question);
     return twin;
   }
   uint32_t slot = lookups_.start(question.name, question.type, number, salt);
@@ -68,7 +69,13 @@ uint32_t Engine::look_up(const Question& question) {
   lookup.dedicated_count = dedicated_count_;
   if (dedicated_count_)
     std::copy_n(dedicated_.begin(), dedicated_count_, lookups_.dedicated(slot).begin());
+  note_line(slot, question);
   return slot;
+}
+
+void Engine::note_line(uint32_t slot, const Question& question) {
+  if (ledger_)
+    ledger_->open(slot, question.place, question.offset, question.text, question.several);
 }
 
 // The usable resolvers among the words behind a name.

@@ -159,7 +159,9 @@ bool add_ipsec_key(JsonMembers& members, Rdata& rdata) {  // RFC 4025 2.1
   members.add_number("precedence", precedence);
   members.add_number("gateway_type", kind);
   members.add_number("algorithm", algorithm);
-  return add_gateway(members, rdata, kind) && members.add("public_key", [&](Buffer& out) {
+  if (!add_gateway(members, rdata, kind)) return false;
+  if (algorithm != 0 && rdata.left() == 0) return false;  // 2.4: 0 is that no key is present
+  return members.add("public_key", [&](Buffer& out) {
     return text<field::optional_base64>(out, rdata);
   });
 }
@@ -252,7 +254,7 @@ constexpr Shape shapes[] = {
            {"signature", base64}}}},                                                // RRSIG
     {47, {{{"next_domain", host}, {"type_bit_map", text<field::rr_types>}}}},       // NSEC
     {48, {{{"flags", u16}, {"protocol", u8}, {"algorithm", u8},
-           {"public_key", text<field::optional_base64>}}}},                         // DNSKEY
+           {"public_key", base64}}}},                                               // DNSKEY
     {50, {{{"hash_algorithm", u8}, {"flags", u8}, {"iterations", u16}, {"salt_length", peek<u8>},
            {"salt", counted_hex}, {"hash_length", peek<u8>},
            {"next_domain", text<field::counted_base32hex>},
@@ -269,7 +271,7 @@ constexpr Shape shapes[] = {
     {58, {{{"previous_name", name}, {"next_name", name}}}},                         // TALINK
     {59, {{{"key_tag", u16}, {"algorithm", u8}, {"digest_type", u8}, {"digest", hex}}}},  // CDS
     {60, {{{"flags", u16}, {"protocol", u8}, {"algorithm", u8},
-           {"public_key", text<field::optional_base64>}}}},                         // CDNSKEY
+           {"public_key", base64}}}},                                               // CDNSKEY
     {62, {{{"serial", u32}, {"flags", u16}, {"type_bit_map", text<field::rr_types>}}}},  // CSYNC
     {63, {{{"serial", u32}, {"scheme", u8}, {"hash", u8}, {"digest", hex}}}},       // ZONEMD
     {64, {{{"priority", u16}, {"target", name}}}, add_service_parameters},          // SVCB
@@ -286,7 +288,7 @@ constexpr Shape shapes[] = {
             {"error", u16}, {"key_size", peek<u16>}, {"key", long_counted_hex},
             {"other_len", peek<u16>}, {"other_data", long_counted_hex}}}},          // TKEY
     {256, {{{"priority", u16}, {"weight", u16}, {"target", octets}}}},              // URI
-    {257, {{{"flag", u8}, {"tag", string}, {"value", octets}}}},                    // CAA
+    {257, {{{"flag", u8}, {"tag", text<field::caa_tag>}, {"value", octets}}}},      // CAA
     {258, {{{"answer", strings}}}},                                                 // AVC
     {260, {}, add_amt_relay},
 };

@@ -35,7 +35,7 @@ constexpr Layout layouts[] = {
     {22, internet, {nsap}},
     {23, internet, {name}},                                            // NSAP-PTR
     {24, any_class, {rr_type, u8, u8, u32, time, time, u16, name, base64}},  // SIG
-    {25, any_class, {u16, u8, u8, optional_base64}},                   // KEY
+    {25, any_class, {key_parameters, optional_base64}},                // KEY
     {26, internet, {u16, name, name}},                                 // PX
     {27, any_class, {string, string, string}},                         // GPOS
     {28, internet, {ipv6}},                                            // AAAA
@@ -50,14 +50,14 @@ constexpr Layout layouts[] = {
     {37, any_class, {certificate_type, u16, certificate_algorithm, base64}},  // CERT
     {38, internet, {a6}},
     {39, any_class, {name}},                                           // DNAME
-    {40, any_class, {u8, u8, u8, base64}},                             // SINK
+    {40, any_class, {u8, u8, u8, optional_base64}},                    // SINK
     {42, internet, {address_prefixes}},                                // APL
     {43, any_class, {u16, u8, u8, hex}},                               // DS
     {44, any_class, {u8, u8, hex}},                                    // SSHFP
     {45, any_class, {ipsec_gateway, optional_base64}},                 // IPSECKEY
     {46, any_class, {rr_type, u8, u8, u32, time, time, u16, name, base64}},  // RRSIG
     {47, any_class, {name, rr_types}},                                    // NSEC
-    {48, any_class, {u16, u8, u8, optional_base64}},                   // DNSKEY
+    {48, any_class, {u16, u8, u8, base64}},                            // DNSKEY
     {49, internet, {base64}},                                          // DHCID
     {50, any_class, {u8, u8, u16, counted_hex_or_dash, counted_base32hex, rr_types}},  // NSEC3
     {51, any_class, {u8, u8, u16, counted_hex_or_dash}},               // NSEC3PARAM
@@ -68,7 +68,7 @@ constexpr Layout layouts[] = {
     {57, any_class, {u16, u8, u8, base64}},                            // RKEY
     {58, any_class, {name, name}},                                     // TALINK
     {59, any_class, {u16, u8, u8, hex}},                               // CDS
-    {60, any_class, {u16, u8, u8, optional_base64}},                   // CDNSKEY
+    {60, any_class, {u16, u8, u8, base64}},                            // CDNSKEY
     {61, any_class, {base64}},                                         // OPENPGPKEY
     {62, any_class, {u32, u16, rr_types}},                                // CSYNC
     {63, any_class, {u32, u8, u8, hex}},                               // ZONEMD
@@ -140,7 +140,7 @@ bool append_fields(Buffer& out, const Layout& layout, Rdata& rdata) {
     const bool nothing = out.size() == before;
     if (nothing && before > start) out.truncate(before - 1);  // the space
   }
-  return rdata.left() == 0 && out.size() > start;
+  return rdata.left() == 0;
 }
 
 }  // namespace
@@ -159,7 +159,11 @@ bool append_rdata(Buffer& out, const Message& message, const Record& record) {
   if (layout) {
     const size_t start = out.size();
     Rdata rdata(message, record);
-    if (append_fields(out, *layout, rdata)) return true;
+    if (append_fields(out, *layout, rdata)) {
+      if (out.size() == start) append_unknown(out, message, record);  // APL without a prefix
+      return true;
+    }
+    message.note_malformed();
     out.truncate(start);
     append_unknown(out, message, record);
     return !rdata.bad_name();

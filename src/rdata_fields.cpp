@@ -75,6 +75,12 @@ bool hex(Buffer& out, Rdata& rdata) {
   return true;
 }
 
+bool hex_lower(Buffer& out, Rdata& rdata) {
+  if (rdata.left() == 0) return false;
+  append_hex(out, rdata.take_rest(), HexCase::lower);
+  return true;
+}
+
 bool base64(Buffer& out, Rdata& rdata) { return rdata.left() > 0 && optional_base64(out, rdata); }
 
 bool optional_base64(Buffer& out, Rdata& rdata) {

@@ -31,11 +31,15 @@ bool append_mandatory(Buffer& out, Bytes value) {
   return true;
 }
 
-// A list within a string: escaped twice (RFC 9460 appendix A.1).
+// A list within a string: escaped twice (RFC 9460 appendix A.1). A blank is, as dig does it, so
+// that whoever splits a line at its blanks has each parameter whole.
 void append_protocol(Buffer& out, Bytes protocol) {
   for (uint8_t c : protocol) {
     if (c == ',' || c == '\\') out.append("\\\\");
-    append_escaped(out, {&c, 1}, "\"\\");
+    if (c == ' ')
+      out.append("\\032");
+    else
+      append_escaped(out, {&c, 1}, "\"\\");
   }
 }
 
@@ -73,7 +77,7 @@ bool append_hints(Buffer& out, Bytes value) {
 
 bool append_ech(Buffer& out, Bytes value) {
   append_base64(out, value);
-  return !value.empty();
+  return true;
 }
 
 bool append_text(Buffer& out, Bytes value) {

@@ -47,11 +47,11 @@ bool a6(Buffer& out, Rdata& rdata) {
   uint8_t prefix;
   Bytes suffix;
   if (!rdata.take_u8(prefix) || prefix > 128 || !rdata.take(16 - prefix / 8, suffix)) return false;
+  if (prefix % 8 != 0 && suffix[0] >> (8 - prefix % 8) != 0) return false;  // the pad bits
   out.append_decimal(prefix);
   if (prefix < 128) {
     std::array<uint8_t, 16> octets{};
     std::copy(suffix.begin(), suffix.end(), octets.end() - static_cast<ptrdiff_t>(suffix.size()));
-    octets[prefix / 8] &= static_cast<uint8_t>(0xff >> prefix % 8);
     out.append(' ');
     append_ipv6(out, octets.data());
   }
@@ -105,7 +105,7 @@ bool amt_relay(Buffer& out, Rdata& rdata) {
 bool atm_address(Buffer& out, Rdata& rdata) {
   uint8_t format;
   if (!rdata.take_u8(format) || format > 1) return false;
-  if (format == 0) return hex(out, rdata);
+  if (format == 0) return hex_lower(out, rdata);
   const Bytes digits = rdata.take_rest();
   if (digits.empty() ||
       !std::all_of(digits.begin(), digits.end(), [](uint8_t c) { return c >= '0' && c <= '9'; }))
@@ -191,7 +191,21 @@ bool ipsec_gateway(Buffer& out, Rdata& rdata) {
     out.append_decimal(value);
     out.append(' ');
   }
-  return append_gateway(out, rdata, kind);
+  if (!append_gateway(out, rdata, kind)) return false;
+  return algorithm == 0 || rdata.left() > 0;  // 2.4: 0 is that no key is present
+}
+
+// RFC 2535 3.1.2: flags that begin with two ones say that there is no key.
+bool key_parameters(Buffer& out, Rdata& rdata) {
+  constexpr uint16_t no_key = 0xc000;
+  uint16_t flags;
+  if (!rdata.take_u16(flags)) return false;
+  out.append_decimal(flags);
+  for (int i = 0; i < 2; ++i) {
+    out.append(' ');
+    if (!u8(out, rdata)) return false;  // protocol, algorithm
+  }
+  return flags >= no_key || rdata.left() > 0;
 }
 
 bool locator64(Buffer& out, Rdata& rdata) {
@@ -207,10 +221,8 @@ bool locator64(Buffer& out, Rdata& rdata) {
 }
 
 bool nsap(Buffer& out, Rdata& rdata) {
-  if (rdata.left() == 0) return false;
   out.append("0x");
-  append_hex(out, rdata.take_rest(), HexCase::lower);
-  return true;
+  return hex_lower(out, rdata);
 }
 
 // RFC 2535 5.2: one bitmap, of the types below 128; bit 0 would announce another format.

@@ -68,7 +68,15 @@ void Tcp::withdraw(uint32_t slot) {
   }
   Connection& connection = connections_[ticket.connection];
   connection.window.bury(ticket.id);
-  if (!connection.transfer) return settle(ticket.connection);
+  if (!connection.transfer) {
+    // Nothing came from a query's writing to its deadline, twice: what is written next would fare
+    // no better, though nobody waits behind it.
+    bool silent = now_ - connection.heard >= least_stall &&
+                  static_cast<int32_t>(to_us(connection.heard) - lookups_[slot].sent_us) <= 0;
+    connection.silences = silent ? static_cast<uint8_t>(connection.silences + 1) : uint8_t{0};
+    if (connection.silences >= most_silences) return end_spent(ticket.connection);
+    return settle(ticket.connection);
+  }
   // What is left of a transfer would fill the connection for as long as the server likes.
   if (ticket.connection == told_) {
     connection.strays = most_strays;
@@ -171,7 +179,7 @@ void Tcp::serve(uint32_t server, User& user) {
     arm(index);
   }
   const TcpServer& record = servers_[server];
-  if (!record.wanting && record.waiting > spare &&
+  if (!record.wanting && record.waiting > spare && !servers_.cooling(server, now_) &&
       record.connections < servers_.connections_allowed(record, options_.tcp_per_server, now_))
     open_connection(server);
 }

@@ -234,7 +234,8 @@ void append_name(Buffer& out, Bytes wire_name) {
   out.commit(static_cast<size_t>(at - start));
 }
 
-size_t read_packet_name(const Message& message, size_t offset, WireName& out) {
+namespace {
+size_t read_name(const Message& message, size_t offset, WireName& out) {
   const Bytes packet = message.packet(), question = message.question_name();
   const Extent extent = extent_of(packet, offset);
   if (extent.end == 0) return 0;
@@ -249,6 +250,13 @@ size_t read_packet_name(const Message& message, size_t offset, WireName& out) {
   std::copy(rest.begin(), rest.end(), std::copy(own.begin(), own.end(), out.octets.begin()));
   out.length = static_cast<uint8_t>(own.size() + rest.size());
   return extent.end - offset;
+}
+}  // namespace
+
+size_t read_packet_name(const Message& message, size_t offset, WireName& out) {
+  const size_t taken = read_name(message, offset, out);
+  if (taken == 0) message.note_malformed();
+  return taken;
 }
 
 size_t append_packet_name(Buffer& out, const Message& message, size_t offset) {

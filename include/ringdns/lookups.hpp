@@ -176,7 +176,45 @@ class Lookups {
   }
   Instant next_deadline() const { return timers_.next(); }
 
+  // What must hold between turns, in time proportional to the table: for tests. A violation is a
+  // bug of ours and ends the process.
+  void check() const {
+    uint32_t free = 0, ready = 0, armed = 0, udp = 0;
+    lists_.each(free_list, [&](uint32_t slot) {
+      ensure(++free <= size(), "the free list has an end");
+      ensure(hot_[slot].state == LookupState::free, "what is on the free list is free");
+    });
+    lists_.each(ready_list, [&](uint32_t slot) {
+      ensure(++ready <= size(), "the ready list has an end");
+      ensure(hot_[slot].state == LookupState::ready, "what is on the ready list is ready");
+    });
+    timers_.each([&](uint32_t slot) {
+      ensure(++armed <= size(), "the timers' lists have an end");
+      LookupState state = hot_[slot].state;
+      udp += state == LookupState::udp_wait;
+      ensure(state != LookupState::free && state != LookupState::ready, "what is timed waits");
+    });
+    ensure(free + ready + armed == size(), "every slot is on exactly one list");
+    ensure(armed == timers_.armed(), "what waits is counted");
+    ensure(in_flight_ == size() - free, "what is in flight is counted");
+    ensure(waiting_for_udp_ == udp, "what waits for UDP is counted");
+    uint32_t linked = 0;
+    for (uint32_t slot : table_) {
+      linked += slot != none;
+      ensure(slot == none || find(names_[slot], hot_[slot].type, hot_[slot].hash, slot),
+             "what is in flight is found by its name");
+    }
+    ensure(linked == in_flight_, "what is in flight is in the table, once");
+  }
+
  private:
+  // Does the search for this name and hash come by the slot?
+  bool find(const WireName& name, uint16_t type, uint32_t hash, uint32_t slot) const {
+    for (uint32_t at = hash & mask_; table_[at] != none; at = (at + 1) & mask_)
+      if (table_[at] == slot) return hot_[slot].type == type && same(names_[slot], name);
+    return false;
+  }
+
   static constexpr uint32_t free_list = 0, ready_list = 1, first_bucket = 2;
 
   static bool same(const WireName& a, const WireName& b) {

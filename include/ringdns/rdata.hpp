@@ -8,8 +8,9 @@
 namespace ringdns {
 
 // rdata of one record in presentation form (RFC 1035 5.1), from the table of field layouts;
-// RFC 3597 `\# len hex` for types without a layout and for rdata that does not fit its layout.
-// False when that is because of a malformed name: read no further in the message.
+// RFC 3597 `\# len hex` for types without a layout and for rdata that does not fit its layout,
+// which is then noted as malformed. False when that is because of a malformed name: read no
+// further in the message.
 bool append_rdata(Buffer& out, const Message& message, const Record& record);
 
 // A cursor over one record's rdata. What is taken is there; what is not there is not taken.
@@ -95,6 +96,7 @@ bool optional_string(Buffer&, Rdata&);  // or nothing
 bool strings(Buffer&, Rdata&);          // one or more
 bool rest_quoted(Buffer&, Rdata&);      // a string as long as the rdata
 bool hex(Buffer&, Rdata&);              // all the rest, at least one octet
+bool hex_lower(Buffer&, Rdata&);        // the same
 bool base64(Buffer&, Rdata&);           // the same
 bool optional_base64(Buffer&, Rdata&);  // or nothing
 bool base64_or_dash(Buffer&, Rdata&);
@@ -121,6 +123,7 @@ bool eui48(Buffer&, Rdata&);
 bool eui64(Buffer&, Rdata&);
 bool hip(Buffer&, Rdata&);
 bool ipsec_gateway(Buffer&, Rdata&);
+bool key_parameters(Buffer&, Rdata&);
 bool location(Buffer&, Rdata&);
 bool locator64(Buffer&, Rdata&);
 bool nsap(Buffer&, Rdata&);

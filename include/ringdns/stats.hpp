@@ -84,6 +84,8 @@ struct TcpStats {
 // Plain counters: every one of them adds up over processes.
 struct Stats {
   uint64_t lines = 0;      // non-blank input lines taken
+  uint64_t due = 0;        // outcomes that the lines taken call for: one for each type, and one
+                           // for a line that cannot be asked
   uint64_t invalid = 0;    // lines or names that cannot be asked
   uint64_t lookups = 0;    // name and type, one per input line and type
   uint64_t duplicates = 0; // of those, the ones that joined a lookup already in flight
@@ -98,7 +100,7 @@ struct Stats {
   uint64_t replies = 0;    // of those, well-formed enough to have a question
   uint64_t mismatched_name = 0, mismatched_id = 0, mismatched_source = 0;
   uint64_t unusable = 0;   // datagrams that are no reply to anything
-  uint64_t malformed = 0;  // accepted replies with a record that does not parse
+  uint64_t malformed = 0;  // accepted messages with a record that does not parse
   uint64_t oversize = 0;   // replies larger than we advertised, accepted
   uint64_t truncated = 0;  // replies with TC
   uint64_t timeouts = 0;   // tries
@@ -115,6 +117,13 @@ struct Stats {
   std::array<TypeCounts, counted_types> by_type{};
   TcpStats tcp;
 
+  uint64_t unresolved = 0; // lines written to --unresolved, once for each type
+  uint64_t left_open = 0;  // of failed, those that the checkpoint leaves to be asked again
+
+  // `open`: outcomes that are still to come, or that never will.
+  bool balanced(uint64_t open) const {
+    return due == answered + failed_total() + invalid + open && lookups <= due;
+  }
   uint64_t failed_total() const {
     uint64_t total = 0;
     for (uint64_t n : failed) total += n;

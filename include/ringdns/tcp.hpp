@@ -91,6 +91,7 @@ class Tcp {
   static constexpr Duration hold_time = std::chrono::milliseconds(1);
   static constexpr uint32_t most_queries = 60000;  // of one connection
   static constexpr uint8_t most_strays = 3;        // likewise
+  static constexpr uint8_t most_silences = 2;      // in a row
   // Shorter silences are none.
   static constexpr Duration least_stall = std::chrono::milliseconds(500);
 
@@ -128,6 +129,8 @@ class Tcp {
   bool transfers_held() const { return transfers_held_; }
   // Closes what is open: the run is over.
   void close_all();
+  // What must hold between turns, in time proportional to the tables: for tests, as Lookups::check().
+  void check() const;
 
  private:
   struct Connection {
@@ -139,6 +142,7 @@ class Tcp {
     bool unwritable = false; // a write failed: the end is about to be told
     bool thinned = false;    // its server's crowd was sent elsewhere
     uint8_t strays = 0;
+    uint8_t silences = 0;    // queries in a row that timed out with no octet heard since
     uint16_t next_of_server = no_connection;
     uint32_t generation = 0;
     uint32_t server = 0;

@@ -47,6 +47,7 @@ class TcpServers {
 
   TcpServer& operator[](uint32_t index) { return records_[index]; }
   const TcpServer& operator[](uint32_t index) const { return records_[index]; }
+  uint32_t size() const { return static_cast<uint32_t>(records_.size()); }
   uint32_t find_or_add(const Address& address);
   uint32_t find(const Address& address) const;  // no_slot: nothing is known of it
 

@@ -32,6 +32,11 @@ class SlotLists {
   bool empty(uint32_t list) const { return nodes_[slots_ + list].next == slots_ + list; }
   uint32_t front(uint32_t list) const { return nodes_[slots_ + list].next; }  // not empty
   bool listed(uint32_t slot) const { return nodes_[slot].next != slot; }
+  // In the list's order; use() takes no slot off it.
+  template <class Use>
+  void each(uint32_t list, Use&& use) const {
+    for (uint32_t slot = front(list); slot != slots_ + list; slot = nodes_[slot].next) use(slot);
+  }
 
  private:
   struct Node {
@@ -48,6 +53,7 @@ class SlotLists {
 class TimerWheel {
  public:
   static constexpr uint32_t buckets = 4096;
+  static constexpr Duration tick = std::chrono::milliseconds(1);
 
   // Its buckets are the lists [first_list, first_list + buckets) of `lists`.
   TimerWheel(SlotLists& lists, uint32_t first_list, uint32_t slots)
@@ -109,10 +115,14 @@ class TimerWheel {
   }
 
   uint32_t armed() const { return armed_; }
+  template <class F>
+  void each(F&& use) const {
+    for (uint32_t word = 0; word < buckets / 64; ++word)
+      for (uint64_t bits = occupied_[word]; bits != 0; bits &= bits - 1)
+        lists_.each(first_list_ + word * 64 + static_cast<uint32_t>(std::countr_zero(bits)), use);
+  }
 
  private:
-  static constexpr Duration tick = std::chrono::milliseconds(1);
-
   static uint64_t tick_before(Instant t) {
     return static_cast<uint64_t>(t.time_since_epoch() / tick);
   }

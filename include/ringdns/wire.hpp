@@ -134,7 +134,10 @@ class Message {
   bool has_opt() const { return has_opt_; }
   const Record& opt() const { return opt_; }  // with has_opt()
   Bytes opt_rdata() const { return packet_.subspan(opt_.rdata, opt_.rdata_length); }
+  // Whether a record does not parse, as far as they have been read: names and rdata are when they
+  // are wanted, and who then finds one malformed notes it.
   bool malformed() const { return malformed_; }
+  void note_malformed() const { malformed_ = true; }
 
   // The question: its name in wire form as the packet spells it (empty when there is none).
   Bytes question_name() const { return question_name_; }
@@ -158,7 +161,7 @@ class Message {
   uint16_t question_class_ = 0;
   uint16_t rcode_ = 0;
   bool has_opt_ = false;
-  bool malformed_ = false;
+  mutable bool malformed_ = false;
 };
 
 // The name at offset, compression undone: by c-ares, save that the question's own name (a pointer

@@ -92,7 +92,7 @@ TEST_CASE("a connection that cannot even start tells so") {
 }
 
 TEST_CASE("a connection is made as its options say") {
-  ON_EVERY_IO {
+  ON_EVERY_KERNEL_IO {
     Driver driver(implementation);
     Fd listener = plain_listener(loopback(AF_INET));
     for (bool fast_open : {false, true, true}) {
@@ -135,7 +135,7 @@ TEST_CASE("a connection is made as its options say") {
 }
 
 TEST_CASE("megabytes arrive in order, whatever their segments, while datagrams come and go") {
-  ON_EVERY_IO {
+  ON_EVERY_KERNEL_IO {
     Driver driver(implementation);
     Fd listener = plain_listener(loopback(AF_INET));
     Connected connection = connect_to(driver, listener);
@@ -173,7 +173,7 @@ TEST_CASE("megabytes arrive in order, whatever their segments, while datagrams c
 }
 
 TEST_CASE("a connection that is not to receive holds its peer up, and only its own") {
-  ON_EVERY_IO {
+  ON_EVERY_KERNEL_IO {
     constexpr size_t much = 32 << 20;  // more than any two socket buffers hold
     Driver driver(implementation);
     Fd listener = plain_listener(loopback(AF_INET), 8);

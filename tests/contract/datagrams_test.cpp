@@ -139,7 +139,7 @@ TEST_CASE("a burst that fits the receive buffer arrives whole") {
 }
 
 TEST_CASE("datagrams that the kernel merged arrive one by one") {
-  ON_EVERY_IO {
+  ON_EVERY_KERNEL_IO {
     struct Shape {
       uint16_t segment;
       size_t count, tail;

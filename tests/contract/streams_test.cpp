@@ -1,6 +1,7 @@
 // Files, pipes, terminals, sockets and signals as streams.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -68,7 +69,7 @@ Terminal open_terminal() {
 }  // namespace
 
 TEST_CASE("a file is read from its position on, to its end") {
-  ON_EVERY_IO {
+  ON_EVERY_KERNEL_IO {
     Driver driver(implementation);
     std::string content = pattern(100000);
     Fd file = temporary_file(content);
@@ -89,7 +90,7 @@ TEST_CASE("a file is read from its position on, to its end") {
 }
 
 TEST_CASE("a file is written to from its position on, also when it is shared") {
-  ON_EVERY_IO {
+  ON_EVERY_KERNEL_IO {
     Driver driver(implementation);
     Fd file = temporary_file("");
     Fd view = duplicate(file);
@@ -112,8 +113,39 @@ TEST_CASE("a file is written to from its position on, also when it is shared") {
   }
 }
 
-TEST_CASE("devices and directories: full, null, and nothing to read") {
+TEST_CASE("a file that may not grow further is filled, and the error told") {
+  constexpr rlim_t limit = 50000;
   ON_EVERY_IO {
+    for (bool appending : {false, true}) {
+      Driver driver(implementation);
+      Fd file = temporary_file("");
+      if (appending) fcntl(file.get(), F_SETFL, fcntl(file.get(), F_GETFL) | O_APPEND);
+      StreamId stream = driver.io().open_stream(duplicate(file));
+      rlimit before{};
+      getrlimit(RLIMIT_FSIZE, &before);
+      rlimit small{limit, before.rlim_max};
+      setrlimit(RLIMIT_FSIZE, &small);
+      signal(SIGXFSZ, SIG_IGN);
+      std::string text = pattern(40000);
+      for (int32_t expected : {40000, -EFBIG, -EFBIG}) {
+        driver.seen.clear();
+        driver.io().write(stream, bytes_of(text), write_token);
+        CHECK(driver.until([&] { return driver.count(Event::written) == 1; }));
+        CHECK(driver.seen.at(0).result == expected);
+      }
+      setrlimit(RLIMIT_FSIZE, &before);
+      signal(SIGXFSZ, SIG_DFL);
+      std::string content(2 * limit, '\0');
+      CHECK(pread(file.get(), content.data(), content.size(), 0) == limit);
+      content.resize(limit);
+      CHECK(content == text + text.substr(0, limit - text.size()));
+      CHECK(lseek(file.get(), 0, SEEK_CUR) == limit);
+    }
+  }
+}
+
+TEST_CASE("devices and directories: full, null, and nothing to read") {
+  ON_EVERY_KERNEL_IO {
     Driver driver(implementation);
     StreamId full = driver.io().open_stream(open_file("/dev/full", O_WRONLY));
     StreamId null = driver.io().open_stream(open_file("/dev/null", O_RDWR));
@@ -223,7 +255,7 @@ TEST_CASE("a full pipe stalls nobody, and the write ends when it is read") {
 }
 
 TEST_CASE("O_NONBLOCK of an open file that others share is left as it is") {
-  ON_EVERY_IO {
+  ON_EVERY_KERNEL_IO {
     for (int flags : {0, O_NONBLOCK}) {
       Driver driver(implementation);
       Pipe pipe = make_pipe(flags);
@@ -241,7 +273,7 @@ TEST_CASE("O_NONBLOCK of an open file that others share is left as it is") {
 }
 
 TEST_CASE("a stream that is closed is not heard of again, though its file lives on elsewhere") {
-  ON_EVERY_IO {
+  ON_EVERY_KERNEL_IO {
     Driver driver(implementation);
     Pipe pipe = make_pipe();
     Fd elsewhere = duplicate(pipe.read_end);
@@ -267,7 +299,7 @@ TEST_CASE("a stream that is closed is not heard of again, though its file lives 
 }
 
 TEST_CASE("one socket is read from and written to at once") {
-  ON_EVERY_IO {
+  ON_EVERY_KERNEL_IO {
     Driver driver(implementation);
     int ends[2];
     REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
@@ -297,7 +329,7 @@ TEST_CASE("one socket is read from and written to at once") {
 }
 
 TEST_CASE("signals are read from a signalfd, be it blocking or not") {
-  ON_EVERY_IO {
+  ON_EVERY_KERNEL_IO {
     for (int flags : {0, int{SFD_NONBLOCK}}) {
       Driver driver(implementation);
       sigset_t set;
@@ -324,7 +356,7 @@ TEST_CASE("signals are read from a signalfd, be it blocking or not") {
 }
 
 TEST_CASE("a terminal: lines in, output out, and one that is stopped stalls nobody") {
-  ON_EVERY_IO {
+  ON_EVERY_KERNEL_IO {
     Terminal terminal = open_terminal();
     if (!terminal.slave.valid()) {
       MESSAGE("no terminal is to be had here");

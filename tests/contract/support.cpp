@@ -8,6 +8,8 @@
 
 #include <cerrno>
 
+#include "simulated.hpp"
+
 namespace contract {
 
 namespace {
@@ -22,8 +24,13 @@ Driver::Driver(const Implementation& implementation, uint32_t concurrency) {
   io_ = std::move(made.io);
 }
 
+Instant Driver::now() {
+  return simulated() ? simulated()->now() : Instant(std::chrono::steady_clock::now());
+}
+
 void Driver::turn(Duration longest, uint32_t expected) {
-  Instant deadline = std::chrono::steady_clock::now() + longest;
+  if (simulated()) simulated()->sweep();
+  Instant deadline = now() + longest;
   Turn turn = io_->wait(deadline, expected);
   bool returned_for_a_reason = !turn.done.empty() || turn.now >= deadline;
   CHECK(returned_for_a_reason);
@@ -36,9 +43,9 @@ void Driver::turn(Duration longest, uint32_t expected) {
 }
 
 bool Driver::until(const std::function<bool()>& done, uint32_t expected) {
-  Instant limit = std::chrono::steady_clock::now() + 30s;
+  Instant limit = now() + 30s;
   while (!done()) {
-    if (std::chrono::steady_clock::now() > limit) return false;
+    if (now() > limit) return false;
     turn(20ms, expected);
   }
   return true;
@@ -98,6 +105,7 @@ Address ipv4(const char* text, uint16_t port) {
 }
 
 Address local_of(const Fd& fd) {
+  if (simulated()) return simulated()->local_of(fd);
   sockaddr_storage storage{};
   socklen_t size = sizeof storage;
   REQUIRE(getsockname(fd.get(), reinterpret_cast<sockaddr*>(&storage), &size) == 0);
@@ -105,6 +113,7 @@ Address local_of(const Fd& fd) {
 }
 
 Fd plain_udp(sa_family_t family, uint32_t receive_buffer) {
+  if (simulated()) return simulated()->udp(family);
   Fd fd(socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   REQUIRE(fd.valid());
   int size = static_cast<int>(receive_buffer);
@@ -116,11 +125,13 @@ Fd plain_udp(sa_family_t family, uint32_t receive_buffer) {
 }
 
 void send_plain(const Fd& fd, const Address& to, const std::string& bytes) {
+  if (simulated()) return simulated()->send(fd, to, bytes);
   ssize_t sent = sendto(fd.get(), bytes.data(), bytes.size(), 0, to.data(), to.size());
   REQUIRE(sent == static_cast<ssize_t>(bytes.size()));
 }
 
 std::optional<std::string> receive_plain(const Fd& fd, Address* from) {
+  if (simulated()) return simulated()->receive(fd, from);
   pollfd looked{fd.get(), POLLIN, 0};
   if (poll(&looked, 1, moment_ms) <= 0) return std::nullopt;
   std::string bytes(65536, '\0');
@@ -136,6 +147,10 @@ std::optional<std::string> receive_plain(const Fd& fd, Address* from) {
 
 std::vector<std::string> receive_all_plain(const Fd& fd) {
   std::vector<std::string> all;
+  if (simulated()) {
+    while (auto bytes = simulated()->receive(fd, nullptr)) all.push_back(std::move(*bytes));
+    return all;
+  }
   std::string bytes(65536, '\0');
   for (ssize_t got; (got = recv(fd.get(), bytes.data(), bytes.size(), MSG_DONTWAIT)) >= 0;)
     all.push_back(bytes.substr(0, static_cast<size_t>(got)));
@@ -143,6 +158,7 @@ std::vector<std::string> receive_all_plain(const Fd& fd) {
 }
 
 Fd plain_listener(const Address& at, int backlog) {
+  if (simulated()) return simulated()->listener(at, backlog);
   Fd fd(socket(at.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
   REQUIRE(fd.valid());
   REQUIRE(bind(fd.get(), at.data(), at.size()) == 0);
@@ -151,6 +167,7 @@ Fd plain_listener(const Address& at, int backlog) {
 }
 
 Fd accept_plain(const Fd& listener) {
+  if (simulated()) return simulated()->accept(listener);
   pollfd looked{listener.get(), POLLIN, 0};
   REQUIRE(poll(&looked, 1, moment_ms) == 1);
   Fd fd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -159,6 +176,7 @@ Fd accept_plain(const Fd& listener) {
 }
 
 PlainRead read_plain(const Fd& fd, size_t most) {
+  if (simulated()) return simulated()->read(fd, most);
   pollfd looked{fd.get(), POLLIN, 0};
   if (poll(&looked, 1, moment_ms) <= 0) return {-ETIMEDOUT, {}};
   std::string bytes(most, '\0');
@@ -169,6 +187,7 @@ PlainRead read_plain(const Fd& fd, size_t most) {
 }
 
 bool write_all_plain(const Fd& fd, std::string_view bytes) {
+  if (simulated()) return simulated()->write(fd, bytes);
   while (!bytes.empty()) {
     ssize_t put = write(fd.get(), bytes.data(), bytes.size());
     if (put < 0 && errno == EINTR) continue;
@@ -178,7 +197,28 @@ bool write_all_plain(const Fd& fd, std::string_view bytes) {
   return true;
 }
 
+void finish_plain(const Fd& fd) {
+  if (simulated()) return simulated()->finish(fd);
+  REQUIRE(shutdown(fd.get(), SHUT_WR) == 0);
+}
+
+void close_with_reset(Fd& fd) {
+  if (simulated()) return simulated()->reset(fd);
+  linger now{1, 0};
+  REQUIRE(setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now) == 0);
+  fd.reset();
+}
+
+Address peer_of(const Fd& fd) {
+  if (simulated()) return {};
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  REQUIRE(getpeername(fd.get(), reinterpret_cast<sockaddr*>(&storage), &size) == 0);
+  return Address::from_sockaddr(&storage, size);
+}
+
 Pipe make_pipe(int flags) {
+  if (simulated()) return simulated()->pipe();
   int ends[2];
   REQUIRE(pipe2(ends, flags | O_CLOEXEC) == 0);
   return {Fd(ends[0]), Fd(ends[1])};

@@ -18,13 +18,29 @@ using namespace std::chrono_literals;
 struct Implementation {
   std::string name;
   std::function<IoResult(uint32_t concurrency)> make;
+  bool simulated = false;
 };
 // Those that this host permits; the others are named on stderr, once.
 const std::vector<Implementation>& implementations();
 
+// While it lives, peers (plain_udp() ...) are such as the implementation can talk to.
+struct Surroundings {
+  explicit Surroundings(const Implementation& implementation);
+  ~Surroundings();
+  Surroundings(const Surroundings&) = delete;
+  explicit operator bool() const { return true; }
+};
+
 #define ON_EVERY_IO                                                       \
   for (const contract::Implementation& implementation : implementations()) \
-  SUBCASE(implementation.name.c_str())
+  SUBCASE(implementation.name.c_str())                                     \
+  if (contract::Surroundings surroundings{implementation})
+// For what only a kernel has: files, terminals, threads beside it, its own tables.
+#define ON_EVERY_KERNEL_IO                                                \
+  for (const contract::Implementation& implementation : implementations()) \
+  if (!implementation.simulated)                                           \
+  SUBCASE(implementation.name.c_str())                                     \
+  if (contract::Surroundings surroundings{implementation})
 
 constexpr Token token(uint8_t kind, uint32_t slot = 0) { return {slot, slot % 1000, kind}; }
 inline bool same(Token a, Token b) {
@@ -46,6 +62,7 @@ class Driver {
   explicit Driver(const Implementation& implementation, uint32_t concurrency = 1000);
 
   Io& io() { return *io_; }
+  static Instant now();  // by the clock that the implementation waits by
   void destroy_io() { io_.reset(); }
 
   // One wait, of which the notes are taken.
@@ -88,6 +105,9 @@ struct PlainRead {
 };
 PlainRead read_plain(const Fd& fd, size_t most = 65536);
 bool write_all_plain(const Fd& fd, std::string_view bytes);
+void finish_plain(const Fd& fd);        // FIN
+void close_with_reset(Fd& fd);          // RST
+Address peer_of(const Fd& fd);          // simulated: none
 
 struct Pipe {
   Fd read_end, write_end;

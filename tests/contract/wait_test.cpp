@@ -10,7 +10,7 @@ using namespace contract;
 
 namespace {
 
-Instant now() { return std::chrono::steady_clock::now(); }
+Instant now() { return Driver::now(); }
 
 Io::OpenedSocket open_socket(Driver& driver) {
   SocketOptions options;
@@ -66,7 +66,7 @@ TEST_CASE("a wait with a deadline ends by it, much expected or not, and idles un
 }
 
 TEST_CASE("a wait without end ends with the first completion") {
-  ON_EVERY_IO {
+  ON_EVERY_KERNEL_IO {
     Driver driver(implementation);
     Io::OpenedSocket socket = open_socket(driver);
     Fd peer = plain_udp();
@@ -82,7 +82,7 @@ TEST_CASE("a wait without end ends with the first completion") {
 }
 
 TEST_CASE("the turn's two clocks are read after the wait, and tell the same moment") {
-  ON_EVERY_IO {
+  ON_EVERY_KERNEL_IO {
     Driver driver(implementation);
     for (int n = 0; n < 3; ++n) {
       Instant before = now();
@@ -97,7 +97,7 @@ TEST_CASE("the turn's two clocks are read after the wait, and tell the same mome
 }
 
 TEST_CASE("signals that interrupt a wait do not end it") {
-  ON_EVERY_IO {
+  ON_EVERY_KERNEL_IO {
     struct sigaction action {}, before {};
     action.sa_handler = [](int) {};
     sigaction(SIGALRM, &action, &before);

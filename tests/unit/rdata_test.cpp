@@ -18,7 +18,8 @@ namespace {
 
 struct Printed {
   std::string text;
-  bool sound;
+  bool sound;      // the rest of the message can be read
+  bool malformed;  // and it counts as such
 };
 
 Printed print(unsigned type, const std::string& rdata, unsigned rr_class = 1) {
@@ -29,7 +30,7 @@ Printed print(unsigned type, const std::string& rdata, unsigned rr_class = 1) {
   out.append("before ");
   const bool sound = append_rdata(out, reply.message, reply.message.records()[0]);
   CHECK(out.view().starts_with("before "));
-  return {std::string(out.view().substr(7)), sound};
+  return {std::string(out.view().substr(7)), sound, reply.message.malformed()};
 }
 
 std::string text(unsigned type, const std::string& rdata, unsigned rr_class = 1) {
@@ -55,6 +56,22 @@ TEST_CASE("rdata of every type, as dig prints it") {
     CAPTURE(sample.type);
     CHECK(text(sample.type, from_hex(sample.hex)) == sample.text);
   }
+}
+
+TEST_CASE("rdata is malformed where its type has a layout that it does not fit, and then goes on") {
+  const auto check = [](const RdataSample& sample) {
+    CAPTURE(sample.type);
+    CAPTURE(sample.text);
+    const Printed printed = print(sample.type, from_hex(sample.hex));
+    const bool known = find_layout(static_cast<uint16_t>(sample.type), rr_class::internet);
+    const bool no_prefixes = sample.type == 42 && sample.text == "\\# 0"s;  // RFC 3123 4
+    CHECK(printed.malformed == (known && printed.text.starts_with("\\#") && !no_prefixes));
+    CHECK(printed.sound);
+  };
+  for (const RdataSample& sample : dig_samples) check(sample);
+  for (const RdataSample& sample : other_samples) check(sample);
+  CHECK(print(1, "abc").malformed);
+  CHECK_FALSE(print(1, "abc", 3).malformed);
 }
 
 TEST_CASE("every layout of the table has a sample") {
@@ -165,10 +182,11 @@ TEST_CASE("service parameters that are none") {
   CHECK(https("") == "1 .");
   CHECK(https("\0\3\0\2\1\xbb"s) == "1 . port=443");
   CHECK(https("\xff\xff\0\0"s) == "1 . key65535");
+  CHECK(https("\0\5\0\0"s) == "1 . ech");
   for (const std::string& bad :
        {"\0"s, "\0\3\0"s, "\0\3\0\2\1"s, "\0\3\0\1\1"s, "\0\3\0\3abc"s, "\0\3\0\0"s,
         "\0\1\0\0"s, "\0\1\0\1\0"s, "\0\1\0\2\2h"s, "\0\1\0\3\1h\5"s, "\0\2\0\1x"s, "\0\4\0\0"s,
-        "\0\4\0\3abc"s, "\0\4\0\5abcde"s, "\0\5\0\0"s, "\0\6\0\4abcd"s, "\0\0\0\0"s,
+        "\0\4\0\3abc"s, "\0\4\0\5abcde"s, "\0\6\0\4abcd"s, "\0\0\0\0"s,
         "\0\0\0\1\0"s, "\0\0\0\2\0\0"s, "\0\0\0\4\0\4\0\1"s, "\0\0\0\4\0\1\0\1"s,
         "\0\3\0\2\1\xbb\0\3\0\2\1\xbb"s, "\0\4\0\4abcd\0\3\0\2\1\xbb"s}) {
     CAPTURE(unknown(bad));
