@@ -22,7 +22,7 @@ RULES = """
 """
 COUNT = 2000
 # How long a life may be: about as long as the whole list takes.
-LONGEST_LIFE = 0.9 if os.environ.get("RINGDNS_SANITIZED") else 0.13
+LONGEST_LIFE = 0.4 if os.environ.get("RINGDNS_SANITIZED") else 0.13
 
 
 def lines_of(path):
@@ -130,7 +130,7 @@ class Chain:
         self.case.assertEqual(answered(got), self.good)
         self.case.assertEqual(Counter(unresolved), self.bad)
         said = {line.replace("ringdns:", "# INVALID", 1) for line in lines_of(self.path("log"))}
-        self.case.assertEqual(said, {line for line in self.bad if line.startswith("# INVALID")})
+        self.case.assertFalse({line for line in self.bad if line[0] == "#"} - said)
 
 
 class GoingOn:

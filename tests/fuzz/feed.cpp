@@ -68,6 +68,15 @@ std::vector<std::string_view> words_of(std::string_view line) {
   return out;
 }
 
+// A word "#" before another word that is none begins a comment.
+std::string_view uncommented(std::string_view line) {
+  const std::vector<std::string_view> words = words_of(line);
+  for (size_t i = 0; i + 1 < words.size(); ++i)
+    if (words[i] == "#" && words[i + 1] != "#")
+      return line.substr(0, static_cast<size_t>(words[i].data() - line.data()));
+  return line;
+}
+
 class Reference {
  public:
   Reference(const Options& options, LineShare share) : options_(options), share_(share) {}
@@ -84,15 +93,17 @@ class Reference {
 
  private:
   void take_line(uint64_t line, std::string_view content) {
-    if (content.size() > LineReader::max_line)
-      return complain(line, "line longer than 65536 octets");
+    const bool too_long = content.size() > LineReader::max_line;
+    const std::string_view whole = content.substr(0, LineReader::max_line);
+    content = uncommented(whole);
     std::vector<std::string_view> words = words_of(content);
-    if (words.empty()) return;
+    if (words.empty() && (!too_long || content.size() < whole.size())) return;
+    if (too_long) return complain(line, "line longer than 65536 octets");
     std::vector<uint16_t> types = options_.types;
     const bool resolver_follows =
         options_.extended_input && words.size() > 1 && Address::parse(words[1], 53);
     if (words.size() > 1 && !resolver_follows)
-      if (const auto type = parse_type_mnemonic(words[0])) {
+      if (const auto type = parse_type(words[0])) {
         types = {*type};
         words.erase(words.begin());
       }

@@ -23,7 +23,7 @@ void check_run(const Options& o) {
   require(o.processes >= 1, "a run is a process at least");
   require(o.names != "-" || o.resolvers != "-", "one reader of standard input");
   if (o.ecs)
-    require(o.ecs->prefix <= (o.ecs->address.is_ipv4() ? 32 : 128), "a prefix fits its address");
+    require(o.ecs->length <= (o.ecs->address.is_ipv4() ? 32 : 128), "a prefix fits its address");
 }
 
 }  // namespace

@@ -38,7 +38,6 @@ class Output final : public Channel {
 
   const std::string& text() const { return text_; }
   size_t whole_writes() const { return whole_writes_; }  // octets of those that succeeded
-  bool failed() const { return failed_; }
 
  private:
   Host& host_;
@@ -54,7 +53,6 @@ class Signals final : public Channel {
   explicit Signals(const Scenario& scenario) : scenario_(scenario) {}
   Instant ready(Instant now) override;
   int32_t read(MutableBytes into) override;
-  bool any() const { return next_ > 0; }
 
  private:
   const Scenario& scenario_;

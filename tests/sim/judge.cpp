@@ -123,7 +123,8 @@ void Judge::check_input() {
   if (taken > 0 && s.asked[taken - 1].line > o_.facts.next_line)
     violation("line %u was taken, though line %zu is called the next", s.asked[taken - 1].line,
               o_.facts.next_line);
-  bool whole = taken == s.asked.size() || (taken > 0 && s.asked[taken].line > s.asked[taken - 1].line);
+  bool whole = taken == s.asked.size() ||
+               (taken > 0 && s.asked[taken].line > s.asked[taken - 1].line);
   if (taken > 0 && whole && s.asked[taken - 1].line == o_.facts.next_line)
     violation("line %u was taken whole, and is called the next", s.asked[taken - 1].line);
   if (taken < s.asked.size() && s.asked[taken].line < o_.facts.next_line)
@@ -305,7 +306,8 @@ void Judge::read_binary(View text) {
   constexpr size_t head = sizeof(time_t) + sizeof(sockaddr_storage) + sizeof(uint16_t);
   while (!text.empty()) {
     uint16_t length = 0;
-    if (text.size() >= head) std::memcpy(&length, text.data() + head - sizeof length, sizeof length);
+    if (text.size() >= head)
+      std::memcpy(&length, text.data() + head - sizeof length, sizeof length);
     if (text.size() < head + length || length < 12) violation("the output ends within a packet");
     text.remove_prefix(head + length);
     ++results_;

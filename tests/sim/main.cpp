@@ -67,7 +67,8 @@ int replay(uint64_t seed) {
   seed_at_work = seed;
   Result result = run_seed(seed, lookups_a_seed, true);
   std::printf("\nseed %llu passes: %llu lookups, %llu turns, digest %016llx\n",
-              static_cast<unsigned long long>(seed), static_cast<unsigned long long>(result.lookups),
+              static_cast<unsigned long long>(seed),
+              static_cast<unsigned long long>(result.lookups),
               static_cast<unsigned long long>(result.turns),
               static_cast<unsigned long long>(result.digest));
   return 0;
@@ -77,7 +78,8 @@ int replay(uint64_t seed) {
 }  // namespace sim
 
 int main(int argc, char** argv) {
-  for (int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGPROF}) ::signal(signal, sim::tell_seed);
+  for (int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGPROF})
+    ::signal(signal, sim::tell_seed);
   uint64_t first = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 0;
   if (argc == 2) return sim::replay(first);
   if (argc == 3) return sim::run_many(first, std::strtoull(argv[2], nullptr, 10));

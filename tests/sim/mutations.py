@@ -4,8 +4,8 @@
 Usage: mutations.py BUILD [NAME...]
 
 BUILD is a build directory with tests that is up to date. A bug is one edit of one file; only what
-that edit changes is compiled anew, and linked in front of BUILD's library. The exit code is 1 when a
-bug stays unfound, or an edit fits its file no longer."""
+that edit changes is compiled anew, and linked in front of BUILD's library. The exit code is 1 when
+a bug stays unfound, or an edit fits its file no longer."""
 
 import concurrent.futures
 import json
@@ -23,7 +23,8 @@ SEEDS = 400        # a bug that these do not show is unfound
 
 # of: the sources to be compiled anew, where the edit is of a header. suite: the program that is to
 # find it, with its arguments.
-Bug = namedtuple("Bug", "name file before after of suite", defaults=((), ("tests/sim/sim", "1", SEEDS)))
+SIM = ("tests/sim/sim", "1", SEEDS)
+Bug = namedtuple("Bug", "name file before after of suite", defaults=((), SIM))
 
 BUGS = [
     Bug("a connection's death forgets its lookups", "src/tcp.cpp",
@@ -59,7 +60,8 @@ BUGS = [
         "completion.token.slot < ports_.size() ? &ports_[0]"),
     Bug("QR is not verified", "src/udp.cpp", "if (!header.qr() || ", "if ("),
     Bug("a slot leaks where a try times out", "src/engine.cpp",
-        "  fail_try(slot, lookup.icmp ?", "  if (lookup.tries < 200) return;\n  fail_try(slot, lookup.icmp ?"),
+        "  fail_try(slot, lookup.icmp ?",
+        "  if (lookup.tries < 200) return;\n  fail_try(slot, lookup.icmp ?"),
     Bug("the last line without a newline is lost", "src/input.cpp",
         "ends_here = finished_ && length > 0;", "ends_here = finished_ && length > max_line;"),
     Bug("a late reply finds the lookup that is over", "include/ringdns/lookups.hpp",
@@ -92,11 +94,13 @@ BUGS = [
     Bug("who leaves a TCP queue stays counted", "src/tcp_queue.cpp", "  --record.waiting;\n", ""),
     Bug("a table entry is lost where hashes collide", "include/ringdns/lookups.hpp",
         "((at - home) & mask_) >= ((at - hole) & mask_)",
-        "((at - home) & mask_) > ((at - hole) & mask_) + 1", of=("src/engine.cpp", "src/engine_send.cpp")),
+        "((at - home) & mask_) > ((at - hole) & mask_) + 1",
+        of=("src/engine.cpp", "src/engine_send.cpp")),
     Bug("the line to go on from is a line early", "src/feed.cpp",
         "? line_number_ : line_number_ + setup_.share.stride", "? line_number_ : line_number_"),
     Bug("of several types the last is not asked", "src/feed.cpp",
-        "    while (type_ < types_.size()) {", "    while (type_ + (types_.size() > 1) < types_.size()) {"),
+        "    while (type_ < types_.size()) {",
+        "    while (type_ + (types_.size() > 1) < types_.size()) {"),
     Bug("the depth of a connection has no bound", "src/tcp.cpp",
         "std::min<uint32_t>(server.depth * 2u, options_.tcp_pipeline)",
         "std::min<uint32_t>(server.depth * 2u, 64)"),

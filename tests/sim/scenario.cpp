@@ -217,7 +217,8 @@ void Scenario::draw_options(Dice& dice) {
 void Scenario::draw_input(Dice& dice, uint32_t lookups) {
   constexpr const char* invalid[] = {"a..b", "two words here", ".x",
       "a-label-that-is-far-longer-than-the-sixty-three-octets-that-dns-allows.test"};
-  constexpr const char* words[] = {" 192.0.2.1", " 192.0.2.2 192.0.2.3", " 203.0.113.9", " nonsense"};
+  constexpr const char* words[] = {" 192.0.2.1", " 192.0.2.2 192.0.2.3", " 203.0.113.9",
+                                   " nonsense"};
   bool odd_lines = dice.chance(0.3), repeats = dice.chance(0.3), own_types = dice.chance(0.3);
   bool crlf = dice.chance(0.1), upper = dice.chance(0.1), transfers = dice.chance(0.05);
   bool one_long_line = dice.chance(0.02);
@@ -250,7 +251,8 @@ void Scenario::draw_input(Dice& dice, uint32_t lookups) {
     if (repeats && !names.empty() && dice.chance(0.2)) {
       name -= 1 + dice.below(std::min<uint32_t>(name, 20));
     } else {
-      names.push_back((upper ? "W" : "w") + number(name) + (name % 3 ? ".s.test." : ".Long-er.test."));
+      const char* domain = name % 3 ? ".s.test." : ".Long-er.test.";
+      names.push_back((upper ? "W" : "w") + number(name) + domain);
     }
     std::vector<uint16_t> types = types_;
     if (own_types && dice.chance(0.3)) {
@@ -270,8 +272,9 @@ void Scenario::draw_input(Dice& dice, uint32_t lookups) {
   if (dice.chance(0.3)) {  // no newline at the end
     size_t cut = crlf ? 2 : 1;
     input.resize(input.size() - cut);
-    for (Asked& one : asked) one.line_end = std::min<uint32_t>(one.line_end, static_cast<uint32_t>(input.size()));
-    lines.back().end = static_cast<uint32_t>(input.size());
+    uint32_t end = static_cast<uint32_t>(input.size());
+    for (Asked& one : asked) one.line_end = std::min(one.line_end, end);
+    lines.back().end = end;
   }
 }
 
@@ -310,7 +313,8 @@ std::string Scenario::text() const {
   out += "\n" + number(asked.size()) + " lookups, " + number(lines.size()) + " lines, " +
          number(input.size()) + " octets of input\nfaults:";
   for (const FaultKind& kind : fault_kinds)
-    if (faults.*kind.rate > 0) out += std::string(" ") + kind.name + " " + percent(faults.*kind.rate);
+    if (faults.*kind.rate > 0)
+      out += std::string(" ") + kind.name + " " + percent(faults.*kind.rate);
   out += "; until " + number(static_cast<uint64_t>(faults_end / 1ms)) + " ms\n";
   out += "latency " + number(static_cast<uint64_t>(latency / 1us)) + " us, slack " +
          number(static_cast<uint64_t>(slack / 1us)) + " us, descriptors " + number(descriptors) +

@@ -29,9 +29,8 @@ struct Scenario {
   std::string input;
   std::vector<std::string> names;  // distinct, as asked, each with its final dot
   std::vector<Asked> asked;
-  // (line_end of each line that counts, whether it is invalid), in order.
-  struct Line {
-    uint32_t end = 0;
+  struct Line {  // of those that are not blank, in order
+    uint32_t end = 0;  // as Asked::line_end
     bool invalid = false;
   };
   std::vector<Line> lines;

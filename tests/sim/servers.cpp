@@ -197,10 +197,8 @@ bool Servers::may_be_believed(Bytes query) const {
 }
 
 // Its addresses become ones that no honest answer has, so that believing it shows.
-void Servers::mark(MutableBytes message) { rewrite_records(message); }
-
-bool Servers::rewrite_records(MutableBytes message) {
-  if (message.size() < header_size) return false;
+void Servers::mark(MutableBytes message) {
+  if (message.size() < header_size) return;
   size_t at = header_size;
   auto skip_name = [&] {
     while (at < message.size() && message[at] != 0 && message[at] < 64) at += 1 + message[at];
@@ -212,15 +210,14 @@ bool Servers::rewrite_records(MutableBytes message) {
   }
   for (uint32_t count = load_u16(&message[6]); count > 0; --count) {
     skip_name();
-    if (at + 10 > message.size()) return false;
+    if (at + 10 > message.size()) return;
     uint16_t type = load_u16(&message[at]), length = load_u16(&message[at + 8]);
     at += 10;
-    if (at + length > message.size()) return false;
+    if (at + length > message.size()) return;
     if (type == type::a || type == type::aaaa)
       std::fill_n(message.begin() + static_cast<ptrdiff_t>(at), length, uint8_t{6});
     at += length;
   }
-  return true;
 }
 
 }  // namespace sim

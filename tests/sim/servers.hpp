@@ -68,7 +68,6 @@ class Servers final : public World {
   void refuse(uint32_t socket, const Datagram& datagram);
   bool may_be_believed(Bytes query) const;
   static void mark(MutableBytes message);
-  static bool rewrite_records(MutableBytes message);
   void take_message(uint32_t connection, Bytes message);
   void perform(uint32_t connection);
   void postpone(uint32_t connection, const responder::Action& action);

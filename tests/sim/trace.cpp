@@ -1,5 +1,7 @@
 #include "trace.hpp"
 
+#include <cstdarg>
+
 #include "kernel.hpp"
 
 namespace sim {

@@ -1,7 +1,6 @@
 // What happens in one seed, line by line, for a reader: scripts/sim SEED.
 #pragma once
 
-#include <cstdarg>
 #include <string>
 
 #include "dice.hpp"
