@@ -28,7 +28,7 @@ Engine::Engine(const Parts& parts)
       status_sink_(parts.status_sink), stats_(parts.stats), signals_(parts.signals),
       input_size_(parts.input_size), edns_options_(parts.edns_options),
       unresolved_(parts.unresolved), ledger_(parts.ledger), saver_(parts.saver),
-      first_options_(with_keepalive(parts.edns_options)) {
+      lines_(parts.lines), first_options_(with_keepalive(parts.edns_options)) {
   if (signals_.valid())
     io_.read(signals_, {reinterpret_cast<uint8_t*>(&signal_info_), sizeof signal_info_},
              {0, 0, signal_token});
@@ -44,7 +44,7 @@ void Engine::advance(const Turn& turn) {
   tcp_.begin(now_);
   for (const Completion& completion : turn.done) dispatch(completion);
   write_repeats();
-  if (write_failed()) feed_.stop();  // nobody takes results: what is in flight is let go
+  if (write_failed()) stop_input();  // nobody takes results: what is in flight is let go
   else work();
   report();
   bool ending = all_done() || write_failed();
@@ -52,7 +52,7 @@ void Engine::advance(const Turn& turn) {
   if (unresolved_) unresolved_->pump(now_, ending);
   log_.pump(now_, ending);
   status_sink_.pump(now_, ending);
-  if (saver_) saver_->advance(now_, repeats_.empty(), all_done());
+  if (saver_) saver_->advance(now_, !held_up(), all_done());
 }
 
 void Engine::work() {
@@ -65,7 +65,7 @@ void Engine::work() {
 }
 
 bool Engine::all_done() const {
-  return feed_.exhausted() && lookups_.in_flight() == 0 && repeats_.empty();
+  return feed_.exhausted() && lookups_.in_flight() == 0 && !held_up();
 }
 
 bool Engine::finished() const {
@@ -81,7 +81,7 @@ Instant Engine::next_deadline() const {
   if (saver_) deadline = std::min(deadline, saver_->deadline());
   if (write_failed()) return deadline;
   deadline = std::min({deadline, lookups_.next_deadline(), tcp_.next_deadline()});
-  bool more_to_do = (input_waits_ && may_take()) || (!repeats_.empty() && !output_.full());
+  bool more_to_do = (input_waits_ && may_take()) || (held_up() && !output_.full());
   if (more_to_do) return now_;
   if (lookups_.any_ready()) deadline = std::min(deadline, std::max(now_, congested_until_));
   return deadline;
@@ -301,7 +301,7 @@ void Engine::on_signal(int32_t result) {
   if (result == static_cast<int32_t>(sizeof signal_info_)) {
     if (signal_ == 0) {
       signal_ = static_cast<int>(signal_info_.ssi_signo);
-      feed_.stop();
+      stop_input();
     } else if (lookups_.in_flight() != 0) {
       abandon_all();
     } else {
@@ -390,13 +390,7 @@ void Engine::give_up(uint32_t slot, FailureReason reason) {
     ledger_->leave(slot);
     return finish(slot);
   }
-  Failure failure{lookups_.name(slot).bytes(), lookup.type, rr_class::internet, reason};
-  size_t before = output_.buffer().size();
-  formatter_.append_failure(output_.buffer(), failure);
-  if (output_.buffer().size() > before) {
-    output_.count_results(1);
-    repeat_output(before, lookup.copies - 1);
-  }
+  write_failure(slot, reason);
   if (unresolved_) write_unresolved(slot, reason);
   close_lines(slot);
   finish(slot);

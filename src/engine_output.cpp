@@ -18,15 +18,49 @@ void Engine::append_reply(uint32_t slot, const Address& from, Transport transpor
   bool written = options_.filter == Options::Filter::off ||
                  listed == (options_.filter == Options::Filter::only);
   if (!written) {
-    if (!more) stats_.filtered += lookup.copies;
+    if (more) return;
+    stats_.filtered += lookup.copies;
+    if (lines_) lines_->give_nothing(slot);
     return;
   }
   size_t before = output_.buffer().size();
   Reply reply{message_, from, transport, wall_, lookups_.name(slot).bytes(), lookup.type,
-              lookup.transfer, more};
+              lookup.transfer, more, lines_ ? lines_->waited(slot, now_) : Duration{}};
+  if (lines_) {
+    formatter_.append_reply(lines_->result(), reply);
+    return more ? lines_->give_part(slot) : lines_->give(slot);
+  }
   formatter_.append_reply(output_.buffer(), reply);
   output_.count_results(1);
   repeat_output(before, lookup.copies - 1);
+}
+
+void Engine::write_failure(uint32_t slot, FailureReason reason) {
+  const Lookup& lookup = lookups_[slot];
+  const Bytes asked_name = lookups_.name(slot).bytes();
+  Failure failure{asked_name, lookup.type, rr_class::internet, reason};
+  if (lines_) {
+    failure.server = lookup.asked_count ? &asked_address(slot) : nullptr;
+    failure.transport = lookup.on_tcp ? Transport::tcp : Transport::udp;
+    failure.ended = wall_;
+    failure.took = lines_->waited(slot, now_);
+    // It was given up on for the reply at hand.
+    const Reply last{message_, asked_address(slot), failure.transport, wall_, asked_name,
+                     lookup.type, lookup.transfer, false, failure.took};
+    if (reason == FailureReason::max_retries) failure.last = &last;
+    formatter_.append_failure(lines_->result(), failure);
+    return lines_->give(slot);
+  }
+  size_t before = output_.buffer().size();
+  formatter_.append_failure(output_.buffer(), failure);
+  if (output_.buffer().size() == before) return;
+  output_.count_results(1);
+  repeat_output(before, lookup.copies - 1);
+}
+
+void Engine::write_rejection(const Question& question) {
+  formatter_.append_rejection(lines_->result(), {question.type, question.problem, wall_});
+  lines_->reject();
 }
 
 // What was appended from there on, once more for each further line of the name; where a reader is
@@ -40,6 +74,7 @@ void Engine::repeat_output(size_t from, uint32_t times) {
 }
 
 void Engine::write_repeats() {
+  if (lines_) return lines_->write();
   if (output_.failed()) {
     for (const Repeat& repeat : repeats_) output_.count_results(repeat.times);
     repeats_.clear();
@@ -104,6 +139,7 @@ void Engine::report() {
   if (end && all_done()) {
     ensure(stats_.tcp.entries == stats_.tcp.answers + stats_.tcp.failures + stats_.tcp.back_to_udp,
            "every lookup that entered TCP left it");
+    ensure(!lines_ || lines_->empty(), "every line has its object");
   }
   reported_end_ |= end;
   next_report_ = now_ + report_interval;

@@ -19,13 +19,17 @@ const Question* Feed::next() {
       question_.place = {line_number_, static_cast<uint32_t>(type_)};
       question_.type = types_[type_++];
       if (finished_before(question_.place)) continue;
+      question_.last = left_from(type_) == 0;
+      question_.spelling = name_;
+      if (!question_.problem.empty()) return &question_;
       if (question_.type == type::ptr && encode_reverse_name(name_, question_.name))
         return encoded();
       NameError error = encode_name(name_, question_.name);
       if (error == NameError::none) return encoded();
       stats_.due -= left_from(type_);
-      reject(ringdns::describe(error), name_);
-      type_ = types_.size();  // no other type would make it a name
+      reject(ringdns::describe(error), name_);  // no other type would make it a name
+      if (!question_.problem.empty()) return &question_;
+      type_ = types_.size();
     }
     auto line = reader_.next();
     if (!line) return nullptr;
@@ -33,7 +37,12 @@ const Question* Feed::next() {
     line_offset_ = setup_.from.base_offset + line->offset;
     compare_head(line->text);
     if (!foreign_.empty()) return stop(), nullptr;
-    if (line_finished_before() || !take_line(*line)) types_ = {}, type_ = 0;
+    question_.problem = {};
+    if (line_finished_before() || !take_line(*line)) {
+      types_ = question_.problem.empty() ? std::span<const uint16_t>() : options_.types;
+      type_ = 0;
+      name_ = without_comment(line->text);
+    }
   }
 }
 
@@ -92,6 +101,7 @@ const Question* Feed::encoded() {
 
 void Feed::reject(std::string_view what, std::string_view text) {
   ++stats_.invalid;
+  if (options_.format.kind == OutputFormat::Kind::zdns) question_.problem = what;
   if (!setup_.complain) return;
   // Shown as far as it helps to find the line, and harmless on a terminal.
   constexpr size_t shown = 60;

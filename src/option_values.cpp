@@ -44,6 +44,9 @@ std::optional<OutputFormat> parse_output_format(std::string_view text) {
   switch (text.front()) {
     case 'F': format.kind = Kind::full; return format;  // massdns: whatever follows
     case 'B': format.kind = Kind::binary; return format;
+    case 'Z':
+      format.kind = Kind::zdns;
+      return flags.empty() ? std::optional(format) : std::nullopt;
     case 'L':
       format.kind = Kind::list;
       return each(set_list_flag) ? std::optional(format) : std::nullopt;

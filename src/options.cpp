@@ -23,6 +23,7 @@ constexpr const char* formats_help = R"(
   J  a JSON object a line               a  only with answers or a referral
                                         e  an object for each failure, too
   B  massdns's binary file
+  Z  zdns's JSON: an object a line of input, whatever became of it
 )";
 
 // "i" of "interval,i", as the user most likely typed it.
@@ -88,6 +89,9 @@ void check(Parsing& p, const cxxopts::ParseResult& parsed) {
   bool own_output = o.outfile != "-";
   if (!o.checkpoint.empty() && o.processes > 1 && !own_output)
     return p.fail("--checkpoint with several --processes needs -w");
+  // Results wait for the others of their line, where a checkpoint would take them for written.
+  if (!o.checkpoint.empty() && o.format.kind == OutputFormat::Kind::zdns)
+    return p.fail("--checkpoint cannot be combined with -o Z");
   // A record cut short by a kill would make the rest of a stream unreadable.
   if (!o.checkpoint.empty() && o.format.kind == OutputFormat::Kind::binary && !own_output)
     return p.fail("--checkpoint with -o B needs -w");

@@ -22,6 +22,10 @@ struct Question {
   uint64_t offset = 0;    // octets of the input before its line
   std::string_view text;  // the line as given, without its comment; valid likewise
   bool several = false;   // the line asks for other types as well
+  bool last = false;      // the line asks for no more
+  std::string_view spelling;  // the name as the line has it; valid likewise
+  // -o Z: why this cannot be asked; in other formats such lines are no questions.
+  std::string_view problem;
 };
 
 // Which of the whole input's lines this process sees: first, first + stride, ... (--processes)
@@ -63,7 +67,7 @@ class Feed {
   // Why the input cannot be the one that a checkpoint was made of; empty if it can.
   std::string_view foreign() const;
   // Of lines taken: questions that were never handed out.
-  uint64_t unasked() const { return left_from(type_); }
+  uint64_t unasked() const { return question_.problem.empty() ? left_from(type_) : 0; }
   // All but the run's name, sequence, sizes and what was handed out.
   void describe(Checkpoint& out) const;
 

@@ -15,7 +15,7 @@
 namespace ringdns {
 
 struct OutputFormat {
-  enum class Kind : uint8_t { full, simple, list, json, binary };
+  enum class Kind : uint8_t { full, simple, list, json, binary, zdns };
   Kind kind = Kind::full;
 
   // simple: u d n (sections), m t l i s q r
@@ -31,7 +31,7 @@ struct OutputFormat {
 
 using RcodeSet = std::bitset<rcode::limit>;
 
-// "F", "S", "Snl", "Je": massdns's letters. Nothing for a letter or flag that is none.
+// "F", "S", "Snl", "Je": massdns's letters; "Z". Nothing for a letter or flag that is none.
 std::optional<OutputFormat> parse_output_format(std::string_view text);
 
 struct Options {

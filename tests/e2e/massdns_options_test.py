@@ -198,7 +198,8 @@ class Options:
             self.assertEqual(self.run_at(server, *both).returncode, 1)
 
     def test_flush(self):
-        # Each write() is a packet of its own here. Without --flush those of 5 ms are one.
+        # Each write() is a packet of its own here. Without --flush those of 5 ms are one; with it
+        # only those are that came while an earlier write was under way.
         names = "".join(name + "\n" for name in support.names(300))
         writes = []
         for arguments in (["--flush"], []):
@@ -215,8 +216,8 @@ class Options:
                 self.assertEqual(len(b"".join(packets).splitlines()), 300)
                 self.assertTrue(all(packet.endswith(b"\n") for packet in packets))
                 writes.append(len(packets))
-        self.assertEqual(writes[0], 300)
-        self.assertLess(writes[1], 300)
+        self.assertGreater(writes[0], 200)
+        self.assertLess(writes[1], 200)
 
     def test_error_log(self):
         server, log = self.server(), self.path("log")

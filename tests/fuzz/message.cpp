@@ -12,7 +12,7 @@ using fuzz::require;
 
 namespace {
 
-constexpr const char* formats[] = {"F", "S", "L", "L0", "J", "Ja", "Je", "B"};
+constexpr const char* formats[] = {"F", "S", "L", "L0", "J", "Ja", "Je", "B", "Z"};
 
 // ---- What is well formed
 
@@ -119,6 +119,8 @@ void check(std::string_view text, const OutputFormat& format, const Reply& reply
     return require(text.ends_with(fuzz::text_of(message.packet())), "B: the packet");
   }
   if (text.empty()) return;
+  if (format.kind == Kind::zdns)
+    return require(JsonCheck::valid('{' + std::string(text) + '}'), "Z: a member of an object");
   require(text.ends_with('\n') && printable(text), "text, in whole lines");
   switch (format.kind) {
     case Kind::full: return check_full(text, message);
@@ -211,7 +213,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     check(out.view(), one.format, reply);
     out.clear();
     const Bytes name = message.question_name();
-    if (name.empty() || one.format.kind != OutputFormat::Kind::json) continue;
+    const bool tells = one.format.kind == OutputFormat::Kind::json ||
+                       one.format.kind == OutputFormat::Kind::zdns;
+    if (name.empty() || !tells) continue;
     one.formatter->append_failure(out, {name, message.question_type(), message.question_class(),
                                         static_cast<FailureReason>(how % failure_reasons)});
     check(out.view(), one.format, reply);

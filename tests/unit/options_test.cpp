@@ -116,7 +116,7 @@ TEST_CASE("the callers of massdns-compat") {
   CHECK(recon.processes == 2);
 }
 
-TEST_CASE("-o F, B, L, J") {
+TEST_CASE("-o F, B, L, J, Z") {
   using Kind = OutputFormat::Kind;
   CHECK(format("F").kind == Kind::full);
   CHECK(format("B").kind == Kind::binary);
@@ -128,7 +128,10 @@ TEST_CASE("-o F, B, L, J") {
   CHECK(format("Je").failures);
   CHECK(format("Ja").only_answers_or_referrals);
   CHECK((format("Jae").failures && format("Jae").only_answers_or_referrals));
-  for (std::string bad : {"", "X", "f", "Lx", "Jx", "J0", "Sx", "SnX"}) {
+  CHECK(format("Z").kind == Kind::zdns);
+  CHECK(refused({"-o", "Z", "--checkpoint", "c"}) ==
+        "ringdns: --checkpoint cannot be combined with -o Z\n");
+  for (std::string bad : {"", "X", "f", "Lx", "Jx", "J0", "Sx", "SnX", "Ze", "z"}) {
     CAPTURE(bad);
     CHECK(refused({"-o", bad}).find("output format") != std::string::npos);
   }
