@@ -69,8 +69,6 @@ class Examples(support.Case):
 
     def check(self, examples):
         for command in examples:
-            if command.endswith(" rest"):  # an earlier one's --unresolved: it was empty
-                self.write("rest", "example.com  # TIMEOUT\n")
             with self.subTest(command=command):
                 written = self.run_example(command)
                 if "--completion" not in command:  # of which the shell sees nothing
