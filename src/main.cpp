@@ -365,6 +365,8 @@ int run(Options options) {
   if (!options.names_given && isatty(STDIN_FILENO))
     return complain("no list of names: name a file, or pipe names in (see --help)");
 
+  std::string shared = shared_file(options);
+  if (!shared.empty()) return complain(shared);
   Outcome<ResolverList> list = read_resolvers(options.resolvers);
   if (!list.value) return complain(list.error);
   tell_of_problems(*list.value, "resolvers");

@@ -302,12 +302,23 @@ class Accounts(support.Case):
                 (["--checkpoint-interval", "5"], "--checkpoint-interval needs a --checkpoint FILE"),
                 (["--checkpoint", "-"], "need a file, not -"),
                 (["--unresolved", "-"], "need a file, not -"),
-                (["--checkpoint", "x", "-w", "x"], "the --checkpoint needs a file of its own"),
-                (["--unresolved", "x", "-w", "x"], "--unresolved needs a file of its own"),
+                (["--checkpoint", "x", "-w", "x"], "--checkpoint would overwrite -w (x)"),
+                (["--unresolved", "x", "-w", "x"], "--unresolved would overwrite -w (x)"),
                 (["--checkpoint", "x", "-o", "B"], "--checkpoint with -o B needs -w"),
                 (["--checkpoint", "x", "--processes", "2"], "--checkpoint with several --processes")):
             with self.subTest(arguments=arguments):
                 self.assertFails(self.run_ringdns("-r", self.server, *arguments), message)
+
+    def test_what_is_read_is_not_overwritten(self):
+        names, resolvers = self.write("names", "a.test\n"), self.write("resolvers", self.server)
+        os.symlink(names, self.path("link"))
+        for option in ("-w", "--unresolved", "--checkpoint", "--stats", "-l"):
+            for file in (names, self.path("link"), resolvers):
+                with self.subTest(option=option, file=file):
+                    self.assertFails(self.run_ringdns("-r", resolvers, option, file, names),
+                                     f"{option} would overwrite ")
+        self.assertEqual(lines_of(names), ["a.test"])
+        self.assertEqual(lines_of(resolvers), [self.server])
 
 
 if __name__ == "__main__":
