@@ -186,10 +186,8 @@ stop_responder() {
 }
 
 # -g1: traces name lines. Variables would take a third longer to compile.
-test_options=(-Dwerror=true -Dtests=true -Ddebug=false -Dcpp_args=-g1)
-# Halves the work of compilers, but ccache does better, and not with it.
-command -v ccache >/dev/null || test_options+=(-Db_pch=true)
-plain_options=("${test_options[@]}" -Doptimization=2)  # of build-test/
+test_options=(-Dtests=true -Ddebug=false -Dcpp_args=-g1)
+plain_options=("${test_options[@]}" -Doptimization=2 -Dwerror=true)  # of build-test/
 
 # run_tests DIR [NAME...] -- OPTION...: configures, builds, runs, and counts as its last line.
 run_tests() {

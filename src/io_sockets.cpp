@@ -54,7 +54,7 @@ UdpSocket open_udp_socket(const SocketOptions& options, int type_flags) {
   } else {
     set_option(fd.get(), IPPROTO_IP, IP_RECVERR, 1);
   }
-  // Of both families, as its level shows: IPv6 sockets take it, too.
+  // Whatever its level says, IPv6 sockets take it, too.
   if (options.foreign) set_option(fd.get(), IPPROTO_IP, IP_FREEBIND, 1);
   if (bind(fd.get(), options.bind.data(), options.bind.size()) != 0) {
     out.error = errno;

@@ -101,7 +101,8 @@ struct Options {
   bool sandbox = true;
   std::string drop_user = "nobody", drop_group = "nogroup";  // no group: the user's own
 
-  // Said once on stderr at start, unless quiet or JSON: accepted for massdns's sake, without effect here.
+  // Said once on stderr at start, unless quiet or with JSON status: accepted for massdns's sake,
+  // without effect here.
   std::vector<std::string> notices;
 };
 

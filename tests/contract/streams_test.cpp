@@ -115,7 +115,7 @@ TEST_CASE("a file is written to from its position on, also when it is shared") {
 
 TEST_CASE("a file that may not grow further is filled, and the error told") {
   constexpr rlim_t limit = 50000;
-  ON_EVERY_IO {
+  ON_EVERY_KERNEL_IO {
     for (bool appending : {false, true}) {
       Driver driver(implementation);
       Fd file = temporary_file("");

@@ -169,8 +169,8 @@ class Scripts:
         self.assertEqual(self.content("with-address.txt").splitlines(),
                          sorted(["ftp.test", "mail.test", "web.test", "www.test"]))
         replies = [json.loads(line) for line in self.content("json.txt").splitlines()]
-        self.assertEqual({reply["name"]: len(reply["data"].get("answers", [])) for reply in replies},
-                         {name + ".": len(found(name)) for name in names})
+        counts = {reply["name"]: len(reply["data"].get("answers", [])) for reply in replies}
+        self.assertEqual(counts, {name + ".": len(found(name)) for name in names})
         texts = self.content("texts.txt").splitlines()
         self.assertIn('www.test. IN 300 TXT "a text with blanks"', texts)
         self.assertIn("www.test. MX 10 mail.test.", self.content("mx.txt").splitlines())

@@ -1,5 +1,5 @@
-"""massdns-compat.md, the contract with those who call massdns, clause by clause, and the tests that
-hold ringdns to it. A test that is renamed or dropped leaves its clause without one, and fails this."""
+"""The contract with those who call massdns (massdns-compat.md), clause by clause, and the tests that
+hold ringdns to it. A test that is renamed or dropped leaves its clause without one: that fails."""
 
 import os
 import re
@@ -8,7 +8,9 @@ import unittest
 TESTS = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
 
 OPTIONS, CALLERS = "e2e/massdns_options_test.py", "e2e/callers_test.py"
-SCRIPTS, RESOLVE, BAD = "e2e/massdns_scripts_test.py", "e2e/resolve_test.py", "e2e/bad_input_test.py"
+NETWORK = "e2e/massdns_network_test.py"
+SCRIPTS = "e2e/massdns_scripts_test.py"
+RESOLVE, BAD = "e2e/resolve_test.py", "e2e/bad_input_test.py"
 FORMATS, ROBUST, PARSING = ("golden/formats_test.cpp", "golden/robustness_test.cpp",
                             "unit/options_test.cpp")
 RDATA, LISTS, WIRE = "unit/rdata_test.cpp", "unit/resolvers_test.cpp", "unit/wire_test.cpp"
@@ -21,7 +23,7 @@ CONTRACT = [
      (PARSING, "options stand before and after the names")),
     ("the names: a file, - or nothing",
      (SCRIPTS, "a_script_in_the_common_ways"), (PARSING, "the defaults are massdns's")),
-    ("--sndbuf 0, --rcvbuf 0", (OPTIONS, "socket_buffers"), (CALLERS, "oneforall")),
+    ("--sndbuf 0, --rcvbuf 0", (NETWORK, "socket_buffers"), (CALLERS, "oneforall")),
     ("response codes by name, OK, number, never, comma list",
      (OPTIONS, "retry"), (OPTIONS, "filter_and_ignore"), (PARSING, "--retry: names, numbers")),
     ("-r: a file, a pipe, -, a comma list; comments, blank lines, duplicates",

@@ -43,7 +43,8 @@ PS1= PS2= RPS1=
 fpath=($PWD $fpath)
 autoload -Uz compinit && compinit -u -D
 compadd() {
-  [[ ${@[1,(i)(-|--)]} == *-[OAD]\ * ]] || { builtin compadd -A hits "$@"; print -l -- $hits >>offered }
+  [[ ${@[1,(i)(-|--)]} == *-[OAD]\ * ]] ||
+    { builtin compadd -A hits "$@"; print -l -- $hits >>offered }
   builtin compadd "$@"
 }
 tell() { local -a hits; _main_complete; print >>offered }
@@ -142,8 +143,8 @@ class Completion(unittest.TestCase):
 
         def offered(words):
             line = " ".join(words)
-            answer = self.shell("fish", "--no-config", "-c", 'source $argv[1]; complete -C $argv[2]',
-                                script, line)
+            answer = self.shell("fish", "--no-config", "-c",
+                                "source $argv[1]; complete -C $argv[2]", script, line)
             return {option.split("\t")[0] for option in answer.splitlines()}
 
         self.check_cases(offered)

@@ -20,6 +20,7 @@ constexpr UnixTime wall_epoch{std::chrono::seconds(1'700'000'000)};
 void SimIo::retire() {
   for (size_t block = 0; block < lent_blocks_; ++block) {
     size_t used = block + 1 == lent_blocks_ ? lent_used_ : lent_block;
+    ASAN_UNPOISON_MEMORY_REGION(lent_[block].data(), used);
     std::memset(lent_[block].data(), stale_octet, used);
     ASAN_POISON_MEMORY_REGION(lent_[block].data(), lent_block);
   }

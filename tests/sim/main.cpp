@@ -1,4 +1,5 @@
 // sim SEED: replays one seed and tells what happens. sim FROM COUNT: runs that many, silently.
+#include <sanitizer/common_interface_defs.h>
 #include <signal.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@ constexpr uint32_t lookups_a_seed = 1000;
 uint64_t seed_at_work = 0;
 
 // However it ends: which seed it was, and how to see it again.
-void tell_seed(int signal) {
+void tell_seed() {
   char text[128];
   int length = std::snprintf(text, sizeof text,
                              "sim: seed %llu failed; replay it with: scripts/sim %llu\n",
@@ -22,6 +23,10 @@ void tell_seed(int signal) {
                              static_cast<unsigned long long>(seed_at_work));
   ssize_t written = write(STDERR_FILENO, text, static_cast<size_t>(length));
   static_cast<void>(written);
+}
+
+void on_signal(int signal) {
+  tell_seed();
   ::signal(signal, SIG_DFL);
   raise(signal);
 }
@@ -79,7 +84,10 @@ int replay(uint64_t seed) {
 
 int main(int argc, char** argv) {
   for (int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGPROF})
-    ::signal(signal, sim::tell_seed);
+    ::signal(signal, sim::on_signal);
+#ifdef __SANITIZE_ADDRESS__
+  __sanitizer_set_death_callback(sim::tell_seed);
+#endif
   uint64_t first = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 0;
   if (argc == 2) return sim::replay(first);
   if (argc == 3) return sim::run_many(first, std::strtoull(argv[2], nullptr, 10));
