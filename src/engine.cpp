@@ -28,7 +28,8 @@ Engine::Engine(const Parts& parts)
       status_sink_(parts.status_sink), stats_(parts.stats), signals_(parts.signals),
       input_size_(parts.input_size), edns_options_(parts.edns_options),
       unresolved_(parts.unresolved), ledger_(parts.ledger), saver_(parts.saver),
-      lines_(parts.lines), first_options_(with_keepalive(parts.edns_options)) {
+      first_options_(with_keepalive(parts.edns_options)) {
+  if (options_.format.kind == OutputFormat::Kind::zdns) lines_.emplace(output_, lookups_.size());
   if (signals_.valid())
     io_.read(signals_, {reinterpret_cast<uint8_t*>(&signal_info_), sizeof signal_info_},
              {0, 0, signal_token});
