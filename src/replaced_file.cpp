@@ -51,7 +51,8 @@ std::string ReplacedFile::open(const std::string& path, Way way) {
   for (const std::string& name : names_) {
     struct stat there {};
     bool exists = fstatat(directory_.get(), name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0;
-    if (exists && !S_ISREG(there.st_mode))
+    bool removed = S_ISLNK(there.st_mode) && &name == &names_[1] && way == Way::rename;
+    if (exists && !S_ISREG(there.st_mode) && !removed)
       return "cannot write to " + path + ": there is something that is no plain file";
   }
   if (way == Way::rename) return {};

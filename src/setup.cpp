@@ -103,10 +103,11 @@ std::string shared_file(const Options& options) {
     const std::string& path;
   };
   constexpr size_t read = 2;  // of these; the others are written
+  std::string next = options.checkpoint.empty() ? "" : options.checkpoint + ".tmp";
   const Named files[] = {{"the list of names", options.names}, {"-r", options.resolvers},
                          {"-w", options.outfile},              {"--unresolved", options.unresolved},
-                         {"--checkpoint", options.checkpoint}, {"--stats", options.stats_file},
-                         {"-l", options.error_log}};
+                         {"--checkpoint", options.checkpoint}, {"--checkpoint", next},
+                         {"--stats", options.stats_file},      {"-l", options.error_log}};
   for (size_t written = read; written < std::size(files); ++written)
     for (size_t other = 0; other < written; ++other)
       if (same_file(files[written].path, files[other].path))

@@ -187,6 +187,7 @@ class Engine final : private Tcp::User {
   };
   std::optional<Lines> lines_;  // -o Z: all that is written of lookups goes through them
   std::deque<Repeat> repeats_;  // output of names that several lines asked for
+  uint32_t transferring_ = 0;  // zones of which some is written
   uint64_t outstanding_ = 0;   // input lines, times types, without an outcome
   bool input_waits_ = false;   // there may be more to take, but for want of room
   signalfd_siginfo signal_info_{};

@@ -267,10 +267,15 @@ class Accounts(support.Case):
         self.assertFails(self.resume(path), f"{self.out} is shorter than when the checkpoint")
 
     def test_a_file_that_is_no_checkpoint_is_not_overwritten(self):
-        path = self.write("names", "a.test\n")
-        done = self.run_ringdns("-r", self.server, "--checkpoint", path, path)
-        self.assertFails(done, f"{path} is there and is no checkpoint: it is not overwritten")
-        self.assertEqual(self.lines(path), ["a.test"])
+        names = self.write("names", "a.test\n")
+        for name in ("mine", "other.tmp"):
+            path = self.write(name, "precious\n")
+            done = self.run_ringdns("-r", self.server, "--checkpoint", path.removesuffix(".tmp"), names)
+            self.assertFails(done, f"{path} is there and is no checkpoint: it is not overwritten")
+            self.assertEqual(self.lines(path), ["precious"])
+        os.mkfifo(self.path("pipe"))
+        done = self.run_ringdns("-r", self.server, "--checkpoint", self.path("pipe"), names)
+        self.assertFails(done, "there is something that is no plain file")
 
     def test_resuming_what_was_never_begun_begins_it(self):
         names = self.write("names", "a.test\nb.test\n")
@@ -317,8 +322,11 @@ class Accounts(support.Case):
                 with self.subTest(option=option, file=file):
                     self.assertFails(self.run_ringdns("-r", resolvers, option, file, names),
                                      f"{option} would overwrite ")
-        self.assertEqual(lines_of(names), ["a.test"])
-        self.assertEqual(lines_of(resolvers), [self.server])
+        done = self.run_ringdns("-r", resolvers, "--checkpoint", self.path("state"), "-w",
+                                self.path("state.tmp"), names)
+        self.assertFails(done, "--checkpoint would overwrite -w ")
+        self.assertEqual(self.lines(names), ["a.test"])
+        self.assertEqual(self.lines(resolvers), [self.server])
 
 
 if __name__ == "__main__":
