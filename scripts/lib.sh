@@ -8,8 +8,9 @@ jobs=$(nproc 2>/dev/null || echo 2)
 
 build_packages=(g++ meson ninja-build pkg-config liburing-dev libc-ares-dev libcxxopts-dev
                 doctest-dev python3)
-# The tests' peers. Where one cannot be had, its tests are skipped, and say so.
-peer_packages=(nsd unbound knot knot-dnsutils bind9 bind9-dnsutils dnsdist)
+# The tests' peers, and valgrind. Where one cannot be had, its tests are skipped, and say so.
+peer_packages=(nsd unbound knot knot-dnsutils bind9 bind9-dnsutils dnsdist
+               bash-completion zsh fish valgrind)
 peer_services=(nsd unbound knot named dnsdist)
 
 if [ -t 1 ]; then
@@ -160,6 +161,34 @@ build_release() {
   compile "$root/build" ringdns tests/responder/responder
 }
 
+# start_responder PLAN PORTS_FILE LOG OPTION...: it answers when this returns. It is build_release's.
+responder_pid=''
+start_responder() {
+  local plan=$1 ports=$2 log=$3 i
+  shift 3
+  "$root/build/tests/responder/responder" --plan "$plan" --ports-file "$ports" "$@" 2>"$log" &
+  responder_pid=$!
+  for ((i = 0; i < 300; ++i)); do
+    [ ! -s "$ports" ] || return 0
+    kill -0 "$responder_pid" 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$log" >&2
+  fail "the responder did not start"
+}
+
+# Called by traps, too: it is well whether one was started or not.
+stop_responder() {
+  [ -n "$responder_pid" ] || return 0
+  kill "$responder_pid" 2>/dev/null || true
+  wait "$responder_pid" 2>/dev/null || true
+  responder_pid=''
+}
+
+# -g1: traces name lines. Variables would take a third longer to compile.
+test_options=(-Dtests=true -Ddebug=false -Dcpp_args=-g1)
+plain_options=("${test_options[@]}" -Doptimization=2 -Dwerror=true)  # of build-test/
+
 # run_tests DIR [NAME...] -- OPTION...: configures, builds, runs, and counts as its last line.
 run_tests() {
   local dir=$1 status=0
@@ -175,8 +204,9 @@ run_tests() {
   configure "$dir" "$@"
   compile "$dir"
   rm -f "$dir/meson-logs/testlog.json"
-  meson test -C "$dir" --no-rebuild --timeout-multiplier 6 --num-processes "$jobs" "${chosen[@]}" ||
-    status=$?
+  # Most tests wait for most of their time: three for each processor keep it busy.
+  meson test -C "$dir" --no-rebuild --timeout-multiplier 6 --num-processes "$((jobs * 3))" \
+    "${chosen[@]}" || status=$?
   [ -s "$dir/meson-logs/testlog.json" ] || fail "meson test left no log (exit code $status)"
   python3 "$root/scripts/count_results.py" "$dir/meson-logs/testlog.json" || return 1
   return "$status"

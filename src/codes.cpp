@@ -144,17 +144,6 @@ std::optional<uint16_t> parse_type(std::string_view text) {
   return name ? type_of(name->view()) : std::nullopt;
 }
 
-std::optional<uint16_t> parse_type_mnemonic(std::string_view text) {
-  if (text == "A") return type::a;
-  const auto name = to_upper(text);
-  if (!name) return std::nullopt;
-  const auto is_lower = [](char c) { return c >= 'a' && c <= 'z'; };
-  const auto is_upper = [](char c) { return c >= 'A' && c <= 'Z'; };
-  const bool mixed = std::any_of(text.begin(), text.end(), is_lower) &&
-                     std::any_of(text.begin(), text.end(), is_upper);
-  return mixed ? std::nullopt : type_of(name->view());
-}
-
 std::optional<uint16_t> parse_rcode(std::string_view text) {
   if (same_name(text, "OK")) return rcode::noerror;
   for (const Code& code : rcodes)

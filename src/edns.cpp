@@ -14,13 +14,11 @@ std::vector<uint8_t> encode_edns_options(const Options& options) {
   if (options.nsid) out.insert(out.end(), {0, nsid_code, 0, 0});
   if (options.ecs) {
     bool ipv4 = options.ecs->address.is_ipv4();
-    uint8_t octets = static_cast<uint8_t>((options.ecs->prefix + 7) / 8);
+    uint8_t octets = static_cast<uint8_t>((options.ecs->length + 7) / 8);
     Bytes address = options.ecs->address.octets();
     out.insert(out.end(), {0, client_subnet_code, 0, static_cast<uint8_t>(4 + octets), 0,
-                           static_cast<uint8_t>(ipv4 ? 1 : 2), options.ecs->prefix, 0});
+                           static_cast<uint8_t>(ipv4 ? 1 : 2), options.ecs->length, 0});
     out.insert(out.end(), address.begin(), address.begin() + octets);
-    // RFC 7871 6: bits beyond the prefix are zero.
-    if (options.ecs->prefix % 8) out.back() &= static_cast<uint8_t>(0xff00 >> options.ecs->prefix % 8);
   }
   return out;
 }

@@ -27,7 +27,8 @@ Engine::Engine(const Parts& parts)
       status_(parts.status), output_(parts.output), log_(parts.log),
       status_sink_(parts.status_sink), stats_(parts.stats), signals_(parts.signals),
       input_size_(parts.input_size), edns_options_(parts.edns_options),
-      first_options_(with_keepalive(parts.edns_options)) {
+      unresolved_(parts.unresolved), ledger_(parts.ledger), saver_(parts.saver),
+      lines_(parts.lines), first_options_(with_keepalive(parts.edns_options)) {
   if (signals_.valid())
     io_.read(signals_, {reinterpret_cast<uint8_t*>(&signal_info_), sizeof signal_info_},
              {0, 0, signal_token});
@@ -43,12 +44,15 @@ void Engine::advance(const Turn& turn) {
   tcp_.begin(now_);
   for (const Completion& completion : turn.done) dispatch(completion);
   write_repeats();
-  if (output_.failed()) feed_.stop();  // nobody takes results: what is in flight is let go
+  if (write_failed()) stop_input();  // nobody takes results: what is in flight is let go
   else work();
   report();
-  output_.pump(now_, all_done());
-  log_.pump(now_, all_done());
-  status_sink_.pump(now_, all_done());
+  bool ending = all_done() || write_failed();
+  output_.pump(now_, ending);
+  if (unresolved_) unresolved_->pump(now_, ending);
+  log_.pump(now_, ending);
+  status_sink_.pump(now_, ending);
+  if (saver_) saver_->advance(now_, !held_up(), all_done());
 }
 
 void Engine::work() {
@@ -61,19 +65,23 @@ void Engine::work() {
 }
 
 bool Engine::all_done() const {
-  return feed_.exhausted() && lookups_.in_flight() == 0 && repeats_.empty();
+  return feed_.exhausted() && lookups_.in_flight() == 0 && !held_up();
 }
 
 bool Engine::finished() const {
-  return reported_end_ && output_.drained() && log_.drained() && status_sink_.drained();
+  bool drained = output_.drained() && (!unresolved_ || unresolved_->drained()) &&
+                 log_.drained() && status_sink_.drained();
+  return reported_end_ && drained && (!saver_ || saver_->done() || write_failed());
 }
 
 Instant Engine::next_deadline() const {
   Instant deadline = std::min({output_.deadline(), log_.deadline(), status_sink_.deadline(),
                                next_report_});
-  if (output_.failed()) return deadline;
+  if (unresolved_) deadline = std::min(deadline, unresolved_->deadline());
+  if (saver_) deadline = std::min(deadline, saver_->deadline());
+  if (write_failed()) return deadline;
   deadline = std::min({deadline, lookups_.next_deadline(), tcp_.next_deadline()});
-  bool more_to_do = (input_waits_ && may_take()) || (!repeats_.empty() && !output_.full());
+  bool more_to_do = (input_waits_ && may_take()) || (held_up() && !output_.full());
   if (more_to_do) return now_;
   if (lookups_.any_ready()) deadline = std::min(deadline, std::max(now_, congested_until_));
   return deadline;
@@ -89,6 +97,7 @@ void Engine::dispatch(const Completion& completion) {
     case output_token: return output_.on_written(completion.result);
     case log_token: return log_.on_written(completion.result);
     case status_token: return status_sink_.on_written(completion.result);
+    case unresolved_token: return unresolved_->on_written(completion.result);
     case signal_token: return on_signal(completion.result);
     case connection_token: return tcp_.on_completion(completion, *this);
   }
@@ -292,7 +301,7 @@ void Engine::on_signal(int32_t result) {
   if (result == static_cast<int32_t>(sizeof signal_info_)) {
     if (signal_ == 0) {
       signal_ = static_cast<int>(signal_info_.ssi_signo);
-      feed_.stop();
+      stop_input();
     } else if (lookups_.in_flight() != 0) {
       abandon_all();
     } else {
@@ -366,6 +375,7 @@ void Engine::accept(uint32_t slot, const Address& from, Transport transport) {
   stats_.tcp.answers += lookup.on_tcp;
   stats_.rcodes[rcode_index(stats_.rcodes, message_.rcode())] += lookup.copies;
   write_reply(slot, from, transport);
+  close_lines(slot);
   finish(slot);
 }
 
@@ -374,13 +384,15 @@ void Engine::give_up(uint32_t slot, FailureReason reason) {
   stats_.failed[static_cast<size_t>(reason)] += lookup.copies;
   outstanding_ -= lookup.copies;
   stats_.tcp.failures += lookup.on_tcp;
-  Failure failure{lookups_.name(slot).bytes(), lookup.type, rr_class::internet, reason};
-  size_t before = output_.buffer().size();
-  formatter_.append_failure(output_.buffer(), failure);
-  if (output_.buffer().size() > before) {
-    output_.count_results(1);
-    repeat_output(before, lookup.copies - 1);
+  if (saver_ && reason == FailureReason::interrupted) {
+    // No outcome: it is asked again by the run that goes on.
+    stats_.left_open += lookup.copies;
+    ledger_->leave(slot);
+    return finish(slot);
   }
+  write_failure(slot, reason);
+  if (unresolved_) write_unresolved(slot, reason);
+  close_lines(slot);
   finish(slot);
 }
 

@@ -17,14 +17,34 @@ void Engine::take_input() {
   }
 }
 
-// Lines that wait for the answer of another take no slot; they are bounded as well.
+// Be it in the midst of a line, which has what was asked.
+void Engine::stop_input() {
+  feed_.stop();
+  if (lines_) lines_->end();
+}
+
 bool Engine::may_take() const {
-  constexpr uint64_t lines_per_slot = 4;
-  return lookups_.has_free() && !output_.full() && repeats_.empty() &&
-         outstanding_ < lines_per_slot * lookups_.size();
+  return lookups_.has_free() && !output_.full() && !held_up() &&
+         outstanding_ < uint64_t{lines_per_slot} * lookups_.size() &&
+         (!ledger_ || ledger_->has_room()) && (!unresolved_ || !unresolved_->full()) &&
+         (!lines_ || lines_->roomy());
 }
 
 void Engine::start(const Question& question) {
+  if (!lines_) {
+    look_up(question);
+    return;
+  }
+  if (!lines_->reading()) lines_->begin(question.spelling);
+  if (question.problem.empty())
+    lines_->wait_for(look_up(question), now_);
+  else
+    write_rejection(question);
+  if (question.last) lines_->end();
+}
+
+// The lookup that asks it, perhaps for others already.
+uint32_t Engine::look_up(const Question& question) {
   uint64_t number = next_number_++;
   ++stats_.lookups;
   ++outstanding_;
@@ -38,7 +58,8 @@ void Engine::start(const Question& question) {
     ++stats_.duplicates;
     ++stats_.tries[lookups_[twin].tries];
     ++lookups_[twin].copies;
-    return;
+    note_line(twin, question);
+    return twin;
   }
   uint32_t slot = lookups_.start(question.name, question.type, number, salt);
   Lookup& lookup = lookups_[slot];
@@ -48,6 +69,13 @@ void Engine::start(const Question& question) {
   lookup.dedicated_count = dedicated_count_;
   if (dedicated_count_)
     std::copy_n(dedicated_.begin(), dedicated_count_, lookups_.dedicated(slot).begin());
+  note_line(slot, question);
+  return slot;
+}
+
+void Engine::note_line(uint32_t slot, const Question& question) {
+  if (ledger_)
+    ledger_->open(slot, question.place, question.offset, question.text, question.several);
 }
 
 // The usable resolvers among the words behind a name.

@@ -40,9 +40,10 @@ std::optional<LineReader::Line> LineReader::next() {
     const char* text = reinterpret_cast<const char*>(&data_[begin_]);
     if (length > 0 && text[length - 1] == '\r' && !skipping_) --length;
     const bool too_long = length > max_line;
+    const uint64_t offset = consumed_;
     consumed_ += after - begin_;
     begin_ = scanned_ = after;
-    return Line{{text, too_long ? max_line : length}, ++lines_, too_long};
+    return Line{{text, too_long ? max_line : length}, ++lines_, offset, too_long};
   }
 }
 
@@ -78,6 +79,18 @@ Fields split(std::string_view line) {
   if (end == line.npos) return {line, {}};
   const size_t second = line.find_first_not_of(blanks, end);
   return {line.substr(0, end), second == line.npos ? std::string_view() : line.substr(second)};
+}
+
+std::string_view without_comment(std::string_view line) {
+  constexpr std::string_view blanks = " \t";
+  for (size_t at = line.find('#'); at != line.npos; at = line.find('#', at + 1)) {
+    if (at > 0 && blanks.find(line[at - 1]) == blanks.npos) continue;
+    std::string_view after = line.substr(at + 1);
+    if (after.empty() || blanks.find(after.front()) == blanks.npos) continue;
+    std::string_view next = split(after).first;
+    if (!next.empty() && next != "#") return line.substr(0, at);
+  }
+  return line;
 }
 
 }  // namespace ringdns

@@ -54,6 +54,8 @@ UdpSocket open_udp_socket(const SocketOptions& options, int type_flags) {
   } else {
     set_option(fd.get(), IPPROTO_IP, IP_RECVERR, 1);
   }
+  // Whatever its level says, IPv6 sockets take it, too.
+  if (options.foreign) set_option(fd.get(), IPPROTO_IP, IP_FREEBIND, 1);
   if (bind(fd.get(), options.bind.data(), options.bind.size()) != 0) {
     out.error = errno;
     return out;
@@ -87,6 +89,7 @@ TcpSocket open_tcp_socket(const ConnectOptions& options, int type_flags) {
   if (options.bind.family() != AF_UNSPEC) {
     // The port is then chosen by connect(), so that it need be free towards this peer only.
     if (options.bind.port() == 0) set_option(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    if (options.foreign) set_option(fd.get(), IPPROTO_IP, IP_FREEBIND, 1);
     if (bind(fd.get(), options.bind.data(), options.bind.size()) != 0) {
       out.error = errno;
       return out;

@@ -1,6 +1,7 @@
 #include "io_uring_streams.hpp"
 
 #include <poll.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -129,6 +130,8 @@ void RingStreams::cancel_operations(uint32_t index) {
 
 StreamId RingStreams::open_stream(Fd fd) {
   uint32_t index = acquire();
+  struct stat facts {};
+  streams_[index].file = fstat(fd.get(), &facts) == 0 && S_ISREG(facts.st_mode);
   streams_[index].terminal = isatty(fd.get());
   streams_[index].fd = std::move(fd);
   streams_[index].state = State::stream;
@@ -177,7 +180,7 @@ void RingStreams::write(StreamId id, Bytes bytes, Token token) {
 }
 
 void RingStreams::go_on_writing(uint32_t index) {
-  const Stream& stream = streams_[index];
+  Stream& stream = streams_[index];
   const uint8_t* start = stream.out.bytes + stream.out.done;
   size_t length = std::min(stream.out.size - stream.out.done, most_at_once);
   io_uring_sqe* entry = ring_.entry();
@@ -186,6 +189,7 @@ void RingStreams::go_on_writing(uint32_t index) {
   else
     io_uring_prep_write(entry, stream.fd.get(), start, static_cast<unsigned>(length),
                         current_position);
+  if (stream.file) stream.position = lseek(stream.fd.get(), 0, SEEK_CUR);
   leave_to_worker(entry, stream);
   hand_over(entry, Op::write, index);
 }
@@ -193,6 +197,10 @@ void RingStreams::go_on_writing(uint32_t index) {
 void RingStreams::on_write(uint32_t index, int32_t result) {
   Stream& stream = streams_[index];
   if (result > 0) stream.out.done += static_cast<size_t>(result);
+  // A full disk or a limit cut the write short. The kernel (6.18) leaves the file's position where
+  // it was then, and what follows would be written over what was.
+  bool cut_short = result > 0 && stream.out.done < stream.out.size;
+  if (stream.file && cut_short) lseek(stream.fd.get(), stream.position + result, SEEK_SET);
   bool whole = stream.out.done == stream.out.size && result >= 0;
   if (stream.state == State::closing) {
     if (!whole && (result >= 0 || result == -EINTR || result == -EAGAIN)) result = -ECANCELED;

@@ -54,6 +54,8 @@ class RingStreams {
     bool deaf = false;  // the peer's FIN or an error has been told
     bool writing = false;
     bool terminal = false;
+    bool file = false;     // a regular one
+    int64_t position = 0;  // of such a one, where the write that is out begins
     uint16_t buffer = 0;  // of a single receive
     CloseKind close_kind = CloseKind::fin;
     Transfer in, out;

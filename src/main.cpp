@@ -5,9 +5,11 @@
 
 #include <cstring>
 
+#include "ringdns/complaints.hpp"
 #include "ringdns/edns.hpp"
 #include "ringdns/engine.hpp"
 #include "ringdns/processes.hpp"
+#include "ringdns/recovery.hpp"
 #include "ringdns/sandbox.hpp"
 #include "ringdns/setup.hpp"
 
@@ -21,78 +23,83 @@ int complain(const std::string& what) {
   return exit_failure;
 }
 
+// Who reads JSON takes other lines for results (recon.py does), and the last status has it all.
+bool wants_words(const Options& options) {
+  return !options.quiet && options.status != Options::Status::json;
+}
+
 void notice(const Options& options, const std::string& what) {
-  if (!options.quiet) std::fprintf(stderr, "ringdns: %s\n", what.c_str());
+  if (wants_words(options)) std::fprintf(stderr, "ringdns: %s\n", what.c_str());
 }
 
 // The descriptors of one process's run.
 struct Files {
-  Fd input, output, error_log, standard_error, signals;
+  Fd input, error_log, standard_error, signals;
+  Outputs outputs;
   Fd stats;  // --stats; of the process that concludes the run
   Fd channel;  // in a worker, which has neither error log nor stderr: where its frames go
 };
 
-struct WorkerSeat {
-  bool is_worker = false;
-  uint32_t index = 0;
-  bool own_output = false;  // -w: OUT0, OUT1, ... instead of output frames
-};
-
-// What is said about input lines goes to the error log: all of it in a file of the user's, the
-// first of it on stderr.
-class LineComplaints {
- public:
-  LineComplaints(Sink& log, bool all) : log_(log), left_(all ? UINT64_MAX : shown) {}
-  void operator()(uint64_t line, std::string_view what) {
-    constexpr size_t most_pending = 4 * 1024 * 1024;  // a log nobody reads
-    if (left_ == 0 || log_.buffer().size() > most_pending) return;
-    Buffer& out = log_.buffer();
-    out.append("ringdns: line ");
-    out.append_decimal(line);
-    out.append(": ");
-    out.append(what);
-    out.append('\n');
-    if (--left_ == 0) out.append("ringdns: further such lines are counted only (-l FILE keeps all)\n");
-  }
-
- private:
-  static constexpr uint64_t shown = 20;
-  Sink& log_;
-  uint64_t left_;
+// A file that could not be written.
+struct LostWrite {
+  std::string path;
+  int error = 0;
+  std::string lost;  // "3 results"; may be empty
 };
 
 // How a run ended, told and turned into the exit code.
 struct Ending {
   int signal = 0;
   int input_error = 0;
-  int output_error = 0;
-  uint64_t unwritten = 0;
+  std::string_view foreign_input;
+  std::vector<LostWrite> lost;
   bool worker_failed = false;
+
+  bool failed() const {
+    return input_error || !foreign_input.empty() || !lost.empty() || worker_failed;
+  }
+  void add(const std::string& path, const Sink& sink, std::string_view what) {
+    if (sink.failed())
+      lost.push_back({path == "-" ? "stdout" : path, sink.error(),
+                      std::to_string(sink.unwritten_results()) + " " + std::string(what)});
+  }
 };
 
 // Returns what went wrong.
 std::string write_stats(const Fd& file, const std::string& path, const RunFacts& facts) {
   Buffer out;
   append_stats_json(out, facts);
-  for (Bytes left = out.bytes(); !left.empty();) {
-    ssize_t written = write(file.get(), left.data(), left.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return "writing to " + path + " failed: " + std::strerror(errno);
-    left = left.subspan(static_cast<size_t>(written));
-  }
-  return {};
+  int error = write_all(file, out.bytes());
+  return error ? "writing to " + path + " failed: " + std::strerror(error) : std::string();
 }
 
-void complain_of_input(int error) {
-  complain(std::string("reading the names failed: ") + std::strerror(error));
+void tell_failures(const Options& options, const Ending& ending, const RunFacts& facts) {
+  const Stats& stats = facts.stats;
+  for (const LostWrite& write : ending.lost)
+    complain("writing to " + write.path + " failed: " + std::strerror(write.error) + "; " +
+             (write.lost.empty() ? "" : write.lost + " were not written, ") +
+             std::to_string(stats.lookups - stats.answered - stats.failed_total()) +
+             " names have no outcome");
+  if (ending.input_error)
+    complain(std::string("reading the names failed: ") + std::strerror(ending.input_error));
+  if (!ending.foreign_input.empty())
+    complain("cannot resume with this list of names: " + std::string(ending.foreign_input) + " (" +
+             options.checkpoint + ")");
 }
 
-void complain_of_output(const std::string& path, const Ending& ending, const Stats& stats) {
-  uint64_t finished = stats.answered + stats.failed_total();
-  complain("writing to " + (path == "-" ? "stdout" : path) + " failed: " +
-           std::strerror(ending.output_error) + "; " + std::to_string(ending.unwritten) +
-           " results were not written, " + std::to_string(stats.lookups - finished) +
-           " names have no outcome");
+// Every line taken has its outcome, in every count of it: what is left over is our bug.
+bool balances(const Options& options, const RunFacts& facts) {
+  const Stats& stats = facts.stats;
+  uint64_t written = stats.failed_total() - stats.left_open;
+  bool balanced = stats.balanced(facts.open) &&
+                  (options.unresolved.empty() || stats.unresolved == written);
+  if (balanced) return true;
+  complain("internal error: the accounts do not balance: " + std::to_string(stats.due) +
+           " outcomes are due; answered " + std::to_string(stats.answered) + ", failed " +
+           std::to_string(stats.failed_total()) + ", invalid " + std::to_string(stats.invalid) +
+           ", open " + std::to_string(facts.open) + ", unresolved " +
+           std::to_string(stats.unresolved));
+  return false;
 }
 
 int conclude(const Options& options, const RunFacts& facts, const Ending& ending,
@@ -100,22 +107,21 @@ int conclude(const Options& options, const RunFacts& facts, const Ending& ending
   std::string stats_error;
   if (stats.valid()) stats_error = write_stats(stats, options.stats_file, facts);
   if (!stats_error.empty()) complain(stats_error);
-  if (!options.quiet) {
+  if (wants_words(options)) {
     Buffer summary;
     append_summary(summary, facts, io_name);
     std::fwrite(summary.view().data(), 1, summary.size(), stderr);
   }
-  if (ending.output_error) complain_of_output(options.outfile, ending, facts.stats);
-  if (ending.input_error) complain_of_input(ending.input_error);
+  tell_failures(options, ending, facts);
+  bool balanced = balances(options, facts);
   if (ending.signal) {
-    std::fprintf(stderr, "ringdns: %s: %zu input lines were taken; go on from line %zu\n",
+    std::fprintf(stderr, "ringdns: %s: %zu input lines were taken; go on from line %zu%s\n",
                  ending.signal == SIGINT ? "interrupted" : "terminated",
-                 static_cast<size_t>(facts.next_line - 1), static_cast<size_t>(facts.next_line));
-    return 128 + ending.signal;
+                 static_cast<size_t>(facts.next_line - 1), static_cast<size_t>(facts.next_line),
+                 options.checkpoint.empty() ? "" : ", or with --resume");
+    return balanced ? 128 + ending.signal : exit_failure;
   }
-  bool failed = ending.output_error || ending.input_error || ending.worker_failed ||
-                !stats_error.empty();
-  return failed ? exit_failure : 0;
+  return ending.failed() || !stats_error.empty() || !balanced ? exit_failure : 0;
 }
 
 Udp::Families families_of(const std::vector<Address>& addresses, bool extended_input) {
@@ -126,7 +132,7 @@ Udp::Families families_of(const std::vector<Address>& addresses, bool extended_i
 
 // One process's run, from sockets to exit code.
 int work(const Options& options, const std::vector<Address>& addresses, Files files,
-         const WorkerSeat& seat) {
+         const Seat& seat) {
   uint64_t input_size = file_size(files.input);
   bool terminal = isatty(STDERR_FILENO);
   IoResult made = make_io(options.io, options.concurrency);
@@ -152,14 +158,19 @@ int work(const Options& options, const std::vector<Address>& addresses, Files fi
 
   StreamId signals = io.open_stream(std::move(files.signals));
   StreamId input = io.open_stream(std::move(files.input));
-  std::optional<Sink> channel, output, log, status_sink;
+  std::optional<Sink> channel, output, unresolved, log, status_sink;
+  Outputs& outputs = files.outputs;
+  bool own_output = outputs.output.stream.valid();
   if (seat.is_worker)
     channel.emplace(io, io.open_stream(std::move(files.channel)), Token{0, 0, log_token});
-  if (seat.is_worker && !seat.own_output)
-    output.emplace(*channel, FrameKind::output);
-  else
-    output.emplace(io, io.open_stream(std::move(files.output)), Token{0, 0, output_token},
+  if (own_output)
+    output.emplace(io, io.open_stream(std::move(outputs.output.stream)), Token{0, 0, output_token},
                    options.flush);
+  else
+    output.emplace(*channel, FrameKind::output);
+  if (outputs.unresolved.stream.valid())
+    unresolved.emplace(io, io.open_stream(std::move(outputs.unresolved.stream)),
+                       Token{0, 0, unresolved_token}, options.flush);
   if (seat.is_worker) {
     log.emplace(*channel, FrameKind::log);
     status_sink.emplace(*channel, FrameKind::stats);
@@ -175,33 +186,66 @@ int work(const Options& options, const std::vector<Address>& addresses, Files fi
   if (seat.index == 0)
     for (const std::string& text : notices) notice(options, text);
 
+  if (seat.is_worker && !options.checkpoint.empty()) die_with_parent();
+
   std::unique_ptr<Formatter> formatter = make_formatter(options.format);
-  if (!seat.is_worker || seat.own_output) formatter->append_preamble(output->buffer());
+  if (outputs.broken_line) output->buffer().append('\n');
+  if (own_output && outputs.from.output_size == 0) formatter->append_preamble(output->buffer());
   std::unique_ptr<Status> status = make_status(options, terminal);
   if (seat.is_worker) status = std::make_unique<WorkerStatus>();
-  LineShare share{seat.index + uint64_t{1}, seat.is_worker ? options.processes : uint64_t{1}};
+  Sink* lines_sink = unresolved ? &*unresolved : nullptr;
+  LineShare share{seat.index + uint64_t{1}, options.processes};
+  if (outputs.from.input.size > 0) share = {outputs.from.base_line, 1};
   Feed feed(options, io, input, stats,
-            {{0, 0, input_token}, share, LineComplaints(*log, options.error_log != "-")});
+            {{0, 0, input_token},
+             share,
+             LineComplaints(*log, options.error_log != "-", lines_sink),
+             outputs.from,
+             seat.is_worker});
+  std::optional<Ledger> ledger;
+  std::optional<Saver> saver;
+  if (lines_sink || !options.checkpoint.empty())
+    ledger.emplace(lookups.size(), lookups.size() * Engine::lines_per_slot, LineReader::max_line,
+                   lines_sink != nullptr);
+  if (!options.checkpoint.empty())
+    saver.emplace(Saver::Parts{feed, *ledger, *output, lines_sink, outputs.from,
+                               options.checkpoint_interval,
+                               [&outputs](Bytes text) { return outputs.keep(text); }});
   std::vector<uint8_t> edns_options = encode_edns_options(options);
+  std::optional<Lines> lines;
+  if (options.format.kind == OutputFormat::Kind::zdns)
+    lines.emplace(*output, options.concurrency);
   Engine engine({options, io, rng, resolvers, lookups, udp, tcp, feed, *formatter, status.get(),
-                 *output, *log, *status_sink, stats, signals, input_size, edns_options});
+                 *output, *log, *status_sink, stats, signals, input_size, edns_options, lines_sink,
+                 ledger ? &*ledger : nullptr, saver ? &*saver : nullptr,
+                 lines ? &*lines : nullptr});
 
   if (options.sandbox) {
-    std::vector<std::string> missing = enter_sandbox({});
+    int replaced_in = outputs.store.directory();
+    SandboxNeeds needs;
+    if (replaced_in >= 0) needs.directories = {&replaced_in, 1};
+    std::vector<std::string> missing = enter_sandbox(needs);
     if (!seat.is_worker)
       for (const std::string& text : missing) notice(options, text);
   }
   while (!engine.finished()) engine.advance(io.wait(engine.next_deadline(), engine.expected()));
 
-  Ending ending{engine.signal(), feed.error(), output->error(), output->unwritten_results(), false};
+  Ending ending{engine.signal(), feed.error(), feed.foreign(), {}, false};
+  std::string outfile = options.outfile == "-" ? "-" : seat.path(options.outfile);
+  if (own_output) ending.add(outfile, *output, "results");
+  if (unresolved) ending.add(seat.path(options.unresolved), *unresolved, "lines");
+  if (options.error_log != "-" && !seat.is_worker) ending.add(options.error_log, *log, "messages");
+  if (saver && saver->error())
+    ending.lost.push_back({seat.path(options.checkpoint), saver->error(), ""});
   std::string io_name = io.name();
   made.io.reset();  // before the buffers that it may still be reading or writing
+  // What was written of a lot that failed is no whole record, and counts as not written.
+  if (output->failed()) outputs.output.cut(output->written());
+  if (unresolved && unresolved->failed()) outputs.unresolved.cut(unresolved->written());
   if (seat.is_worker) {
-    if (ending.output_error && seat.own_output)
-      complain_of_output(options.outfile + std::to_string(seat.index), ending, stats);
-    if (ending.input_error) complain_of_input(ending.input_error);
-    bool failed = ending.output_error || ending.input_error;
-    return ending.signal ? 128 + ending.signal : failed ? exit_failure : 0;
+    tell_failures(options, ending, engine.facts());
+    if (!own_output && output->failed()) ending.worker_failed = true;  // told by who reads it
+    return ending.signal ? 128 + ending.signal : ending.failed() ? exit_failure : 0;
   }
   return conclude(options, engine.facts(), ending, io_name, files.stats);
 }
@@ -213,7 +257,7 @@ struct Spawned {
 
 // Forks one worker; in the child, runs it and exits.
 Outcome<Spawned> spawn(const Options& options, const std::vector<Address>& addresses,
-                       Files& files, std::vector<Fd>& outputs, uint32_t index,
+                       Files& files, std::vector<Outputs>& outputs, uint32_t index,
                        std::vector<Spawned>& earlier) {
   int lines[2], frames[2];
   if (pipe2(lines, O_CLOEXEC) != 0) return {{}, std::string("pipe: ") + std::strerror(errno)};
@@ -233,8 +277,8 @@ Outcome<Spawned> spawn(const Options& options, const std::vector<Address>& addre
   Files own;
   own.input = std::move(lines_read);
   own.channel = std::move(frames_write);
-  WorkerSeat seat{true, index, !outputs.empty()};
-  if (seat.own_output) own.output = std::move(outputs[index]);
+  Seat seat{true, index};
+  own.outputs = std::move(outputs[index]);
   Outcome<Fd> signals = take_signals();
   if (!signals.value) _exit(complain(signals.error));
   own.signals = std::move(*signals.value);
@@ -242,13 +286,10 @@ Outcome<Spawned> spawn(const Options& options, const std::vector<Address>& addre
 }
 
 int supervise(const Options& options, const std::vector<Address>& addresses, Files files) {
-  std::vector<Fd> outputs;
-  if (options.outfile != "-") {
-    for (uint32_t index = 0; index < options.processes; ++index) {
-      Outcome<Fd> output = open_output(options.outfile + std::to_string(index));
-      if (!output.value) return complain(output.error);
-      outputs.push_back(std::move(*output.value));
-    }
+  std::vector<Outputs> outputs(options.processes);
+  for (uint32_t index = 0; index < options.processes; ++index) {
+    std::string error = open_outputs(options, {true, index}, nullptr, outputs[index]);
+    if (!error.empty()) return complain(error);
   }
   std::vector<Spawned> spawned;
   for (uint32_t index = 0; index < options.processes; ++index) {
@@ -268,7 +309,7 @@ int supervise(const Options& options, const std::vector<Address>& addresses, Fil
                     io.open_stream(std::move(worker.frames))});
   StreamId input = io.open_stream(std::move(files.input));
   StreamId signals = io.open_stream(std::move(files.signals));
-  Sink output(io, io.open_stream(std::move(files.output)),
+  Sink output(io, io.open_stream(std::move(files.outputs.output.stream)),
               Token{0, 0, Supervisor::output_token}, options.flush);
   Sink log(io, io.open_stream(std::move(files.error_log)), Token{0, 0, Supervisor::log_token}, true);
   Sink status_sink(io, io.open_stream(std::move(files.standard_error)),
@@ -279,35 +320,59 @@ int supervise(const Options& options, const std::vector<Address>& addresses, Fil
 
   if (options.outfile == "-") make_formatter(options.format)->append_preamble(output.buffer());
   std::unique_ptr<Status> status = make_status(options, isatty(STDERR_FILENO));
-  Supervisor supervisor({io, input, signals, output, log, status_sink, status.get(), input_size},
+  Supervisor supervisor({io, input, signals, output, log, status_sink, status.get(), input_size,
+                         options.error_log != "-"},
                         ends);
   if (options.sandbox)
     for (const std::string& text : enter_sandbox({.supervises = true})) notice(options, text);
   while (!supervisor.finished()) supervisor.advance(io.wait(supervisor.next_deadline(), 0));
 
-  Ending ending{supervisor.signal(), supervisor.input_error(), output.error(),
-                output.unwritten_results(), supervisor.worker_failed()};
+  Ending ending{supervisor.signal(), supervisor.input_error(), {}, {}, supervisor.worker_failed()};
+  ending.add(options.outfile, output, "results");
+  if (options.error_log != "-") ending.add(options.error_log, log, "messages");
   std::string io_name = std::string(io.name()) + ", " + std::to_string(options.processes) +
                         " processes";
   made.io.reset();  // before the buffers that it may still be reading or writing
   return conclude(options, supervisor.facts(), ending, io_name, files.stats);
 }
 
-int run(const Options& options) {
+void tell_of_problems(const ResolverList& list, const char* what) {
+  for (const ResolverListProblem& problem : list.problems)
+    std::fprintf(stderr, "ringdns: %s line %zu: not an address: \"%s\"; skipped\n", what,
+                 problem.line, problem.text.c_str());
+  if (list.problem_count > list.problems.size())
+    std::fprintf(stderr, "ringdns: %zu more lines of the %s are skipped\n",
+                 list.problem_count - list.problems.size(), what);
+}
+
+// What --rand-src-ipv6-file names. Returns what went wrong.
+std::string add_sources(Options& options) {
+  if (options.sources_file.empty()) return {};
+  Outcome<ResolverList> list = read_addresses(options.sources_file, "source addresses");
+  if (!list.value) return list.error;
+  tell_of_problems(*list.value, "source addresses");
+  size_t before = options.sources.size();
+  for (Address address : list.value->addresses) {
+    if (!address.is_ipv6()) continue;
+    address.set_port(0);
+    options.sources.push_back({address, 128});
+  }
+  return options.sources.size() > before ? "" : "no IPv6 address in " + options.sources_file;
+}
+
+int run(Options options) {
   for (const std::string& text : options.notices) notice(options, text);
   if (!options.names_given && isatty(STDIN_FILENO))
     return complain("no list of names: name a file, or pipe names in (see --help)");
 
   Outcome<ResolverList> list = read_resolvers(options.resolvers);
   if (!list.value) return complain(list.error);
-  for (const ResolverListProblem& problem : list.value->problems)
-    std::fprintf(stderr, "ringdns: resolvers line %zu: not an address: \"%s\"; skipped\n",
-                 problem.line, problem.text.c_str());
-  if (list.value->problem_count > list.value->problems.size())
-    std::fprintf(stderr, "ringdns: %zu more such resolver lines are skipped\n",
-                 list.value->problem_count - list.value->problems.size());
+  tell_of_problems(*list.value, "resolvers");
   if (list.value->addresses.empty())
     return complain("no usable resolver in " + options.resolvers);
+
+  std::string error = add_sources(options);
+  if (!error.empty()) return complain(error);
 
   raise_descriptor_limit();
   Files files;
@@ -316,14 +381,16 @@ int run(const Options& options) {
     return outcome.error;
   };
   bool several = options.processes > 1;
-  std::string error = take(files.input, open_input(options.names));
-  if (error.empty() && !(several && options.outfile != "-"))
-    error = take(files.output, open_output(options.outfile));
+  error = take(files.input, open_input(options.names));
+  if (error.empty() && several)
+    error = take(files.outputs.output.stream,
+                 open_output(options.outfile == "-" ? "-" : "/dev/null"));
   else if (error.empty())
-    error = take(files.output, open_output("/dev/null"));
+    error = open_outputs(options, {}, &files.input, files.outputs);
   if (error.empty())
-    error = take(files.error_log, options.error_log == "-" ? open_standard_error()
-                                                           : open_output(options.error_log));
+    error = take(files.error_log,
+                 options.error_log == "-" ? open_standard_error()
+                                          : open_output(options.error_log, options.resume));
   if (error.empty()) error = take(files.standard_error, open_standard_error());
   if (error.empty() && !options.stats_file.empty())
     error = take(files.stats, options.stats_file == "-" ? open_standard_error()
@@ -340,6 +407,7 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   using namespace ringdns;
+  end_without_memory();
   ParsedOptions parsed = parse_options(argc, argv);
   switch (parsed.outcome) {
     case ParsedOptions::Outcome::run: return run(parsed.options);

@@ -93,6 +93,7 @@ void read_output(Parsing& p, View value) {
   const auto format = parse_output_format(value);
   if (!format) return p.refuse(value, "is not an output format (see --help)");
   p.options.format = *format;
+  p.options.format_name = value;
 }
 
 void read_bind(Parsing& p, View value) {
@@ -102,7 +103,7 @@ void read_bind(Parsing& p, View value) {
 }
 
 void read_ecs(Parsing& p, View value) {
-  p.options.ecs = parse_ecs(value);
+  p.options.ecs = parse_prefix(value);
   if (!p.options.ecs) p.refuse(value, "is not a client subnet (ADDRESS/PREFIX)");
 }
 
@@ -160,9 +161,11 @@ void read_io(Parsing& p, View value) {
   else p.refuse(value, "is not an event loop (auto, io_uring, epoll)");
 }
 
-// Silence would send from the very address that the user means to hide or to spare.
-void refuse_random_source(Parsing& p, View) {
-  p.fail(p.option + " is not supported: queries leave from this host's own addresses (see -b)");
+void read_source(Parsing& p, View value) {
+  const auto prefix = parse_prefix(value);
+  if (!prefix || !prefix->address.is_ipv6() || prefix->length == 0)
+    return p.refuse(value, "is not an IPv6 prefix (ADDRESS/LENGTH)");
+  p.options.sources.push_back(*prefix);
 }
 
 template <Options::Tcp way>
@@ -208,18 +211,26 @@ const OptionGroup groups[] = {
       {"ignore", "RCODE", "Write only replies without this response code. Likewise.",
        read_filter<Options::Filter::not_these>},
       {"flush", nullptr, "Write each reply out at once.", set<&Options::flush>},
+      {"unresolved", "FILE", "Write the input lines that got no answer there, each with its reason "
+       "as a comment. Can be fed back.", keep<&Options::unresolved>},
       {"stats", "FILE", "Write all counters there as JSON at the end; - is standard error.",
        keep<&Options::stats_file>},
       {"quiet,q", nullptr, "No status, no notices.", set<&Options::quiet>},
-      {"status-format", "FORMAT", "Status, once a second: ansi or json. (default: ansi)",
+      {"status-format", "ansi|json", "Status, once a second. (default: ansi)",
        read_status}}},
+    {"Going on",
+     {{"checkpoint", "FILE", "Keep there how far the run has come.", keep<&Options::checkpoint>},
+      {"checkpoint-interval", "MS", "How often. (default: 1000)",
+       read_time<&Options::checkpoint_interval>},
+      {"resume", nullptr, "Go on where the --checkpoint tells.", set<&Options::resume>}}},
     {"Resolving",
-     {{"hashmap-size,s", "N", "Lookups in flight at most, or auto. (default: 10000)",
+     {{"hashmap-size,s", "N|auto", "Lookups in flight at most. (default: 10000)",
        read_concurrency},
-      {"interval,i", "MS", "How long a try waits for its reply. (default: 500)", read_time<&Options::interval>},
+      {"interval,i", "MS", "How long a try waits for its reply. (default: 500)",
+       read_time<&Options::interval>},
       {"resolve-count,c", "N", "Tries a name gets, 1 to 255. (default: 50)",
        count<&Options::tries, 1, 255>},
-      {"retry", "RCODE", "Try again after this response code. Repeatable, a comma list, or never. "
+      {"retry", "RCODE|never", "Try again after this response code. Repeatable, or a comma list. "
        "(default: all but NOERROR and NXDOMAIN)", read_retry},
       {"norecurse,n", nullptr, "Ask for no recursion (RD clear).", set<&Options::norecurse>},
       {"predictable", nullptr, "Take the resolvers in their order.", set<&Options::predictable>},
@@ -252,9 +263,13 @@ const OptionGroup groups[] = {
       {"tcp-fastopen", nullptr, "Send the first query with the SYN where both ends can.",
        set<&Options::tcp_fastopen>}}},
     {"Network",
-     {{"io", "LOOP", "Event loop: auto, io_uring or epoll. (default: auto)", read_io},
+     {{"io", "auto|io_uring|epoll", "Event loop. (default: auto)", read_io},
       {"bindto,b", "ADDR[:PORT]", "Send from this address. Repeatable. (default: the kernel's "
        "choice)", read_bind},
+      {"rand-src-ipv6", "PREFIX", "Send from a random address of it, another one for each socket. "
+       "Repeatable.", read_source},
+      {"rand-src-ipv6-file", "FILE", "Or from those in this file, one a line.",
+       keep<&Options::sources_file>},
       {"socket-count", "N", "Sockets of a process. (default: as many as -s needs)",
        count<&Options::socket_count, 1, 4096>},
       {"rcvbuf", "BYTES", "Receive buffer of a socket. (default, and 0: what -s needs)",
@@ -272,15 +287,15 @@ const OptionGroup groups[] = {
       {"no-sandbox", nullptr, "Keep the rights that a run does not need: seccomp, Landlock.",
        clear<&Options::sandbox>},
       {"help,h", nullptr, "Show this help.", nothing},
-      {"version", nullptr, "Show the version.", nothing}}},
+      {"version", nullptr, "Show the version.", nothing},
+      {"completion", "bash|zsh|fish", "Show what that shell needs to complete options.",
+       nothing}}},
     {"massdns compatibility",
      {{"verify-ip", nullptr, "No effect: replies are always verified.", note_verify},
       {"busy-poll,busypoll", nullptr, "No effect.", note_busy_poll},
       {"tcp-raw", nullptr, "TCP, without raw sockets.", note_raw_sockets}}},
     {nullptr,  // not in the help
-     {{"rand-src-ipv6", "PREFIX", "", refuse_random_source},
-      {"rand-src-ipv6-file", "FILE", "", refuse_random_source},
-      {"names", "FILE", "", keep<&Options::names>}}},
+     {{"names", "FILE", "", keep<&Options::names>}}},
 };
 
 }  // namespace

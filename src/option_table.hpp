@@ -32,7 +32,8 @@ std::string quoted(View value);
 
 struct OptionSpec {
   const char* names;     // as cxxopts takes them; it reports the option by the first
-  const char* argument;  // nullptr: a flag
+  const char* argument;  // nullptr: a flag. Words in capitals stand for something (completion_script
+                         // knows TYPE, RCODE, FILE ...), others for themselves: "N|auto"
   const char* help;
   void (*apply)(Parsing&, View value);
 };
@@ -44,5 +45,8 @@ struct OptionGroup {
 
 // In the order of the help; the last has no title and is not in it.
 std::span<const OptionGroup> option_groups();
+
+// What a shell loads to complete our options and their values: bash, zsh, fish. Nothing for another.
+std::string completion_script(View shell);
 
 }  // namespace ringdns

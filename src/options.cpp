@@ -23,6 +23,7 @@ constexpr const char* formats_help = R"(
   J  a JSON object a line               a  only with answers or a referral
                                         e  an object for each failure, too
   B  massdns's binary file
+  Z  zdns's JSON: an object a line of input, whatever became of it
 )";
 
 // "i" of "interval,i", as the user most likely typed it.
@@ -68,11 +69,32 @@ void check(Parsing& p, const cxxopts::ParseResult& parsed) {
     return p.fail("one list of names only, not " + quoted(parsed.unmatched().front()) + " as well");
   if (!given("resolvers")) return p.fail("no resolvers: name them with -r (see --help)");
   if (parsed.count("resolvers") > 1) return p.fail("-r may be given only once");
-  if (o.resolvers == "-" && o.names == "-")
-    return p.fail("standard input cannot hold both the names and the resolvers");
+  if ((o.names == "-") + (o.resolvers == "-") + (o.sources_file == "-") > 1)
+    return p.fail("standard input cannot hold both the names and a list of addresses");
   for (const char* name : {"edns-size", "dnssec-ok", "nsid", "ecs"})
     if (!o.edns && given(name))
       return p.fail("--" + std::string(name) + " cannot be combined with --no-edns");
+  const bool sources = given("rand-src-ipv6") || given("rand-src-ipv6-file");
+  if (sources && given("bindto")) return p.fail("-b cannot be combined with --rand-src-ipv6");
+  for (const char* name : {"resume", "checkpoint-interval"})
+    if (o.checkpoint.empty() && given(name))
+      return p.fail("--" + std::string(name) + " needs a --checkpoint FILE");
+  if (o.unresolved == "-" || o.checkpoint == "-")
+    return p.fail("--unresolved and --checkpoint need a file, not -");
+  for (const std::string* file : {&o.outfile, &o.unresolved})
+    if (!o.checkpoint.empty() && *file == o.checkpoint)
+      return p.fail("the --checkpoint needs a file of its own");
+  if (!o.unresolved.empty() && o.unresolved == o.outfile)
+    return p.fail("--unresolved needs a file of its own");
+  bool own_output = o.outfile != "-";
+  if (!o.checkpoint.empty() && o.processes > 1 && !own_output)
+    return p.fail("--checkpoint with several --processes needs -w");
+  // Results wait for the others of their line, where a checkpoint would take them for written.
+  if (!o.checkpoint.empty() && o.format.kind == OutputFormat::Kind::zdns)
+    return p.fail("--checkpoint cannot be combined with -o Z");
+  // A record cut short by a kill would make the rest of a stream unreadable.
+  if (!o.checkpoint.empty() && o.format.kind == OutputFormat::Kind::binary && !own_output)
+    return p.fail("--checkpoint with -o B needs -w");
   for (const uint16_t wanted : o.types)
     if (o.tcp == Options::Tcp::disabled && (wanted == type::axfr || wanted == type::ixfr))
       return p.fail("-t AXFR and IXFR need TCP: not with --tcp-disabled");
@@ -110,6 +132,13 @@ void parse_arguments(Parsing& p, int argc, const char* const* argv, ParsedOption
   const cxxopts::ParseResult parsed = parser.parse(argc, argv);
   if (parsed.count("help")) return say(Outcome::help, help_text(parser));
   if (parsed.count("version")) return say(Outcome::version, "ringdns " RINGDNS_VERSION "\n");
+  if (parsed.count("completion")) {
+    const auto shell = parsed["completion"].as<std::string>();
+    std::string script = completion_script(shell);
+    if (!script.empty()) return say(Outcome::help, std::move(script));
+    p.option = "--completion";
+    return p.refuse(shell, "is not a shell that is known (bash, zsh, fish)");
+  }
 
   for (const cxxopts::KeyValue& argument : parsed.arguments()) {
     const OptionSpec& spec = spec_of(argument.key());

@@ -9,6 +9,7 @@ std::unique_ptr<Formatter> make_formatter(const OutputFormat& format) {
     case OutputFormat::Kind::list: return make_list_formatter(format);
     case OutputFormat::Kind::json: return make_json_formatter(format);
     case OutputFormat::Kind::binary: return make_binary_formatter();
+    case OutputFormat::Kind::zdns: return make_zdns_formatter();
   }
   return nullptr;
 }

@@ -10,6 +10,7 @@ std::unique_ptr<Formatter> make_simple_formatter(const OutputFormat& format);
 std::unique_ptr<Formatter> make_list_formatter(const OutputFormat& format);
 std::unique_ptr<Formatter> make_json_formatter(const OutputFormat& format);
 std::unique_ptr<Formatter> make_binary_formatter();
+std::unique_ptr<Formatter> make_zdns_formatter();
 
 inline int64_t unix_seconds(UnixTime time) {
   return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();

@@ -8,24 +8,6 @@ namespace ringdns {
 
 namespace {
 
-// JSON's own escapes for what was appended from `start` on.
-void escape_json(Buffer& out, size_t start) {
-  const std::string_view text = out.view().substr(start);
-  size_t specials = 0;
-  for (char c : text) specials += c == '"' || c == '\\';
-  if (specials == 0) return;
-  const size_t length = text.size();
-  out.reserve(specials);
-  char* from = out.data() + start + length;
-  char* to = from + specials;
-  while (from != to) {  // from the end, so that nothing is overwritten before it is moved
-    const char c = *--from;
-    *--to = c;
-    if (c == '"' || c == '\\') *--to = '\\';
-  }
-  out.commit(specials);
-}
-
 void append_json_name(Buffer& out, Bytes wire_name) {
   const size_t start = out.size();
   append_name(out, wire_name);

@@ -64,7 +64,9 @@ void Supervisor::advance(const Turn& turn) {
                      {index, 0, frames_token});
     }
   }
-  if (parts_.output.failed() && !std::exchange(stopping_, true)) pass_on(SIGTERM);
+  bool broken = parts_.output.failed() || (parts_.log.failed() && parts_.needs_log) ||
+                worker_failed_;
+  if (broken && !std::exchange(stopping_, true)) pass_on(SIGTERM);
   report();
   parts_.output.pump(now_, workers_ended());
   parts_.log.pump(now_, workers_ended());
@@ -89,6 +91,8 @@ void Supervisor::on_input(int32_t result) {
   if (result <= 0) {
     input_ended_ = true;
     input_error_ = -result;
+    // A worker takes a line without its end for one that was cut short.
+    if (result == 0 && within_line_) workers_[turn_of_].share->buffer().append('\n');
     return;
   }
   if (input_ended_) return;  // a signal came first
@@ -101,6 +105,7 @@ void Supervisor::deal(Bytes bytes) {
     const void* newline = std::memchr(bytes.data(), '\n', bytes.size());
     size_t length = newline ? static_cast<const uint8_t*>(newline) + 1 - bytes.data() : bytes.size();
     workers_[turn_of_].share->buffer().append(bytes.first(length));
+    within_line_ = !newline;
     if (newline) turn_of_ = (turn_of_ + 1) % workers_.size();
     bytes = bytes.subspan(length);
   }
@@ -195,11 +200,12 @@ Instant Supervisor::next_deadline() const {
 }
 
 RunFacts Supervisor::facts() const {
-  RunFacts facts{started_, now_, {}, 0, input_consumed_, parts_.input_size, UINT64_MAX,
+  RunFacts facts{started_, now_, {}, 0, input_consumed_, parts_.input_size, UINT64_MAX, 0,
                  workers_ended()};
   for (const Worker& worker : workers_) {
     facts.stats.add(worker.report.stats);
     facts.in_flight += worker.report.in_flight;
+    facts.open += worker.report.open;
     facts.next_line = std::min(facts.next_line, worker.report.next_line);
   }
   return facts;

@@ -61,10 +61,12 @@ void Sink::on_written(int32_t result) {
     if (written_ < writing_.size() && !failed()) return write_on();
   }
   in_flight_ = false;
-  if (result >= 0)
+  if (result >= 0) {
     writing_results_ = 0;
-  else if (error_ == 0)
+    written_total_ += writing_.size();
+  } else if (error_ == 0) {
     error_ = -result;
+  }
 }
 
 void Sink::abandon() {

@@ -245,6 +245,10 @@ void append_summary(Buffer& out, const RunFacts& facts, std::string_view io_name
         percent(stats.failed_total(), stats.lookups));
   append_failures(out, stats);
   if (stats.invalid) print(out, "\ninvalid   %zu lines that are no name to ask", stats.invalid);
+  print(out, "\naccounts  %zu due = %zu answered + %zu failed + %zu invalid", stats.due,
+        stats.answered, stats.failed_total(), stats.invalid);
+  if (facts.open) print(out, " + %zu without outcome", facts.open);
+  if (stats.left_open) print(out, "; %zu of failed are left to --resume", stats.left_open);
   if (stats.filtered) print(out, "\nfiltered  %zu answers not written", stats.filtered);
   print(out, "\nqueries   %zu sent, %zu timed out, %zu truncated replies", stats.sent,
         stats.timeouts, stats.truncated);

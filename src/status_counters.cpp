@@ -168,11 +168,15 @@ void append_stats_json(Buffer& out, const RunFacts& facts) {
     Object object(out);
     object.fraction("seconds", std::chrono::duration<double>(facts.now - facts.started).count());
     object.number("lines", stats.lines);
+    object.number("due", stats.due);
     object.number("invalid", stats.invalid);
     object.number("names", stats.lookups);
     object.number("duplicates", stats.duplicates);
     object.number("answered", stats.answered);
     object.number("filtered", stats.filtered);
+    object.number("unresolved", stats.unresolved);
+    object.number("left_open", stats.left_open);
+    object.number("open", facts.open);
     object.number("malformed", stats.malformed);
     append_rcodes(object.key("rcodes"), stats.rcodes);
     append_rcodes(object.key("rcodes_received"), stats.rcodes_received);

@@ -118,6 +118,10 @@ bool Tcp::connect(uint32_t index, uint32_t server) {
     if (address.family() == options.to.family()) options.bind = address;
   // The port named with -b is UDP's: many connections cannot share one.
   if (options.bind.family() != AF_UNSPEC) options.bind.set_port(0);
+  if (options.to.is_ipv6() && !options_.sources.empty()) {
+    options.bind = draw_source(options_.sources, rng_);
+    options.foreign = true;
+  }
 
   uint32_t generation = (connection.generation + 1) & 0xffffff;
   Io::OpenedConnection opened = io_.connect(options, {index, generation, token_kind_});
@@ -403,35 +407,6 @@ void Tcp::hold_transfers(bool on) {
     io_.set_receiving(connection.stream, !on);
     connection.heard = now_;
   }
-}
-
-void Tcp::check() const {
-  uint32_t queued = 0, out = 0, waiting = 0, answerable = 0, in_use = 0, linked = 0;
-  for (uint32_t slot = 0; slot < lookups_.size(); ++slot) {
-    LookupState state = lookups_.at(slot).state;
-    if (state != LookupState::tcp_queued && state != LookupState::tcp_wait) continue;
-    Place place = tickets_[slot].place;
-    queued += place == Place::queued;
-    out += place == Place::out;
-    Place due = state == LookupState::tcp_queued ? Place::queued : Place::out;
-    ensure(place == due || place == Place::lost, "who waits for TCP is in a queue or out");
-  }
-  for (const Connection& connection : connections_) {
-    bool open = connection.state != ConnectionState::free &&
-                connection.state != ConnectionState::closing;
-    in_use += connection.state != ConnectionState::free;
-    linked += open;
-    if (open) answerable += connection.window.answerable();
-  }
-  for (uint32_t server = 0; server < servers_.size(); ++server) {
-    waiting += servers_[server].waiting;
-    linked -= servers_[server].connections;
-  }
-  ensure(queued == waiting, "who is queued is counted by a server");
-  ensure(out == answerable, "who is out is in a connection's window");
-  ensure(in_use == in_use_ && in_use + free_connections_.size() == connections_.size(),
-         "every connection is free or in use");
-  ensure(linked == 0, "every open connection is its server's");
 }
 
 void Tcp::close_all() {

@@ -242,4 +242,33 @@ bool Tcp::has_room(const Address& address) const {
   return false;
 }
 
+void Tcp::check() const {
+  uint32_t queued = 0, out = 0, waiting = 0, answerable = 0, in_use = 0, linked = 0;
+  for (uint32_t slot = 0; slot < lookups_.size(); ++slot) {
+    LookupState state = lookups_.at(slot).state;
+    if (state != LookupState::tcp_queued && state != LookupState::tcp_wait) continue;
+    Place place = tickets_[slot].place;
+    queued += place == Place::queued;
+    out += place == Place::out;
+    Place due = state == LookupState::tcp_queued ? Place::queued : Place::out;
+    ensure(place == due || place == Place::lost, "who waits for TCP is in a queue or out");
+  }
+  for (const Connection& connection : connections_) {
+    bool open = connection.state != ConnectionState::free &&
+                connection.state != ConnectionState::closing;
+    in_use += connection.state != ConnectionState::free;
+    linked += open;
+    if (open) answerable += connection.window.answerable();
+  }
+  for (uint32_t server = 0; server < servers_.size(); ++server) {
+    waiting += servers_[server].waiting;
+    linked -= servers_[server].connections;
+  }
+  ensure(queued == waiting, "who is queued is counted by a server");
+  ensure(out == answerable, "who is out is in a connection's window");
+  ensure(in_use == in_use_ && in_use + free_connections_.size() == connections_.size(),
+         "every connection is free or in use");
+  ensure(linked == 0, "every open connection is its server's");
+}
+
 }  // namespace ringdns

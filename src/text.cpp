@@ -81,6 +81,47 @@ char* write_ipv6(char* at, const uint8_t* octets) {
   return at;
 }
 
+struct Character {
+  uint32_t code;
+  size_t length;  // in octets; 0: the first octet begins no character
+};
+
+// RFC 3629 4: nothing overlong, no surrogates, nothing above U+10FFFF.
+Character first_character(Bytes bytes) {
+  const uint8_t first = bytes[0];
+  if (first < 0x80) return {first, 1};
+  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || bytes.size() < length) return {0, 0};
+  uint32_t code = first & (0x7fu >> length);
+  for (size_t i = 1; i < length; ++i) {
+    if ((bytes[i] & 0xc0) != 0x80) return {0, 0};
+    code = code << 6 | (bytes[i] & 0x3f);
+  }
+  constexpr uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+  const bool surrogate = code >= 0xd800 && code < 0xe000;
+  if (code < least[length] || surrogate || code > 0x10ffff) return {0, 0};
+  return {code, length};
+}
+
+void append_json_unit(Buffer& out, uint32_t unit) {
+  char* at = out.reserve(6);
+  *at++ = '\\';
+  *at++ = 'u';
+  for (int shift = 12; shift >= 0; shift -= 4) *at++ = hex_digits[0][unit >> shift & 15];
+  out.commit(6);
+}
+
+// RFC 8259 7: beyond the first plane, a pair of surrogates.
+void append_json_character(Buffer& out, uint32_t code) {
+  if (code >= 0x10000) {
+    append_json_unit(out, 0xd800 + ((code - 0x10000) >> 10));
+    return append_json_unit(out, 0xdc00 + (code & 0x3ff));
+  }
+  if (code < 0x20 || code >= 0x7f) return append_json_unit(out, code);
+  if (code == '"' || code == '\\') out.append('\\');
+  out.append(static_cast<char>(code));
+}
+
 }  // namespace
 
 void append_ipv4(Buffer& out, const uint8_t* octets) {
@@ -168,6 +209,36 @@ void append_quoted(Buffer& out, Bytes bytes) {
   out.append('"');
   append_escaped(out, bytes, "\"\\");
   out.append('"');
+}
+
+void escape_json(Buffer& out, size_t start) {
+  const std::string_view text = out.view().substr(start);
+  size_t specials = 0;
+  for (char c : text) specials += c == '"' || c == '\\';
+  if (specials == 0) return;
+  const size_t length = text.size();
+  out.reserve(specials);
+  char* from = out.data() + start + length;
+  char* to = from + specials;
+  while (from != to) {  // from the end, so that nothing is overwritten before it is moved
+    const char c = *--from;
+    *--to = c;
+    if (c == '"' || c == '\\') *--to = '\\';
+  }
+  out.commit(specials);
+}
+
+void append_json_octets(Buffer& out, Bytes bytes) {
+  while (!bytes.empty()) {
+    const Character character = first_character(bytes);
+    if (character.length == 0) {
+      out.append("\\\\");
+      append_padded(out, bytes[0], 3);
+    } else {
+      append_json_character(out, character.code);
+    }
+    bytes = bytes.subspan(std::max<size_t>(character.length, 1));
+  }
 }
 
 }  // namespace ringdns

@@ -52,10 +52,12 @@ std::string Udp::open(const Options& options, Families wanted) {
     if (port == 0) {
       uint32_t per_port = std::clamp(granted_ / charge_per_reply, 1u, most_per_port);
       needed = std::clamp((options.concurrency + per_port - 1) / per_port, least_ports, most_ports);
+      if (!options.sources.empty() && wanted.ipv6) needed = most_ports;
       if (options.socket_count) needed = options.socket_count;
     }
   }
   families_ = wanted;
+  spread_ = !options.sources.empty() && wanted.ipv6;
   if (uint64_t{ports_.size()} * IdPool::capacity < options.concurrency)
     return "-s " + std::to_string(options.concurrency) + " needs at least " +
            std::to_string(options.concurrency / IdPool::capacity + 1) +
@@ -75,12 +77,17 @@ Io::OpenedSocket Udp::open_socket(const Options& options, sa_family_t family, ui
   if (!candidates.empty()) socket.bind = candidates[port % candidates.size()];
   // A fixed port can be bound once only; further sockets on that address take the kernel's choice.
   if (port >= std::max<size_t>(candidates.size(), 1)) socket.bind.set_port(0);
+  if (family == AF_INET6 && !options.sources.empty()) {
+    socket.bind = draw_source(options.sources, rng_);
+    socket.foreign = true;
+  }
   socket.receive_buffer = wanted_buffer_;
   socket.send_buffer = options.send_buffer.value_or(0);
   return io_.open_datagram_socket(socket, {port, 0, socket_kind_});
 }
 
 void Udp::acquire(uint32_t slot, Lookup& lookup) {
+  if (spread_) current_port_ = rng_.below(static_cast<uint32_t>(ports_.size()));
   while (ports_[current_port_].ids.available() == 0)
     current_port_ = rng_.below(static_cast<uint32_t>(ports_.size()));
   lookup.port = static_cast<uint16_t>(current_port_);

@@ -345,7 +345,8 @@ bool Message::index(Bytes packet) {
   static constexpr std::array<uint8_t, header_size> no_header{};
   const bool cut = packet.size() < header_size;
   packet_ = cut ? Bytes(no_header) : packet.first(std::min(packet.size(), max_message));
-  question_name_ = opt_rdata_ = {};
+  question_name_ = {};
+  opt_ = {};
   question_type_ = question_class_ = 0;
   count_ = 0;
   has_opt_ = false;
@@ -398,7 +399,7 @@ bool Message::take_opt(const Record& record) {
   if (has_opt_ || record.section != Section::additional || packet_[record.owner] != 0)
     return false;
   has_opt_ = true;
-  opt_rdata_ = packet_.subspan(record.rdata, record.rdata_length);
+  opt_ = record;
   rcode_ = static_cast<uint16_t>(record.ttl >> 24 << 4 | rcode_);
   return true;
 }

@@ -41,6 +41,11 @@ class Address {
     return {reinterpret_cast<const uint8_t*>(&v6_.sin6_addr), 16};
   }
   socklen_t size() const { return is_ipv4() ? sizeof(sockaddr_in) : sizeof(sockaddr_in6); }
+  // As many as octets() has.
+  void set_octets(Bytes octets) {
+    if (is_ipv4()) std::memcpy(&v4_.sin_addr, octets.data(), 4);
+    else std::memcpy(&v6_.sin6_addr, octets.data(), 16);
+  }
 
   // "192.0.2.1:53", "[2001:db8::1]:53"
   std::string text() const;

@@ -34,9 +34,6 @@ void append_rcode(Buffer& out, uint16_t rcode);    // "NOERROR", "RCODE1234"
 
 // Mnemonic (any case), number, or TYPEn.
 std::optional<uint16_t> parse_type(std::string_view text);
-// Mnemonic only, upper or lower case: what may stand before a name on an input line. A bare
-// number is no type there, and "TYPEn" is.
-std::optional<uint16_t> parse_type_mnemonic(std::string_view text);
 // Mnemonic (any case, OK for NOERROR) or number.
 std::optional<uint16_t> parse_rcode(std::string_view text);
 

@@ -9,11 +9,14 @@
 
 #include "ringdns/feed.hpp"
 #include "ringdns/io.hpp"
+#include "ringdns/ledger.hpp"
+#include "ringdns/lines.hpp"
 #include "ringdns/lookups.hpp"
 #include "ringdns/options.hpp"
 #include "ringdns/output.hpp"
 #include "ringdns/policy.hpp"
 #include "ringdns/resolvers.hpp"
+#include "ringdns/saver.hpp"
 #include "ringdns/sink.hpp"
 #include "ringdns/status.hpp"
 #include "ringdns/tcp.hpp"
@@ -30,6 +33,7 @@ enum TokenKind : uint8_t {
   output_token,
   log_token,
   status_token,
+  unresolved_token,
   signal_token,
   connection_token,  // slot: connection
 };
@@ -54,7 +58,13 @@ class Engine final : private Tcp::User {
     StreamId signals;  // a signalfd
     uint64_t input_size;
     Bytes edns_options;  // encoded once; empty without --nsid and --ecs
+    Sink* unresolved = nullptr;  // --unresolved, which needs a ledger
+    Ledger* ledger = nullptr;    // of lookups_.size() * lines_per_slot lines
+    Saver* saver = nullptr;      // --checkpoint, likewise
+    Lines* lines = nullptr;  // -o Z: what is written of lookups goes through them
   };
+  // Lines that wait for the answer of another take no slot; they are bounded as well.
+  static constexpr uint32_t lines_per_slot = 4;
   explicit Engine(const Parts& parts);
 
   void advance(const Turn& turn);
@@ -100,14 +110,23 @@ class Engine final : private Tcp::User {
   // What is written: engine_output.cpp
   void write_reply(uint32_t slot, const Address& from, Transport transport, bool more = false);
   void append_reply(uint32_t slot, const Address& from, Transport transport, bool more);
+  void write_failure(uint32_t slot, FailureReason reason);
+  void write_rejection(const Question& question);
   void repeat_output(size_t from, uint32_t times);
   void write_repeats();
+  bool held_up() const { return !repeats_.empty() || (lines_ && lines_->held_up()); }
+  void close_lines(uint32_t slot);
+  void write_unresolved(uint32_t slot, FailureReason reason);
+  bool write_failed() const;
   void report();
 
   // What goes out: engine_send.cpp
   void take_input();
+  void stop_input();
   bool may_take() const;
   void start(const Question& question);
+  uint32_t look_up(const Question& question);
+  void note_line(uint32_t slot, const Question& question);
   void take_dedicated(std::string_view words);
   bool same_dedicated(uint32_t slot) const;
   void send();
@@ -148,6 +167,10 @@ class Engine final : private Tcp::User {
   StreamId signals_;
   uint64_t input_size_;
   Bytes edns_options_;
+  Sink* unresolved_;
+  Ledger* ledger_;
+  Saver* saver_;
+  Lines* lines_;
 
   DedicatedResolvers dedicated_;  // of the question being started
   uint8_t dedicated_count_ = 0;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "ringdns/checkpoint.hpp"
 #include "ringdns/input.hpp"
 #include "ringdns/io.hpp"
 #include "ringdns/options.hpp"
@@ -17,6 +18,14 @@ struct Question {
   WireName name;
   uint16_t type = 0;
   std::string_view resolvers;  // --extended-input: words of the line; valid until the next next()
+  Place place;
+  uint64_t offset = 0;    // octets of the input before its line
+  std::string_view text;  // the line as given, without its comment; valid likewise
+  bool several = false;   // the line asks for other types as well
+  bool last = false;      // the line asks for no more
+  std::string_view spelling;  // the name as the line has it; valid likewise
+  // -o Z: why this cannot be asked; in other formats such lines are no questions.
+  std::string_view problem;
 };
 
 // Which of the whole input's lines this process sees: first, first + stride, ... (--processes)
@@ -34,6 +43,10 @@ class Feed {
     Token token;  // marks this feed's completions
     LineShare share;
     Complain complain;
+    // Where to go on (--resume): what is finished is passed over. The stream begins at its base,
+    // or, where that is no file of its own, at line 1.
+    Checkpoint from{};
+    bool dealt = false;  // by another process, which ends each line: one cut short is not whole
   };
   Feed(const Options& options, Io& io, StreamId stream, Stats& stats, Setup setup);
 
@@ -49,12 +62,26 @@ class Feed {
   void stop() { stopped_ = true; }  // ask nothing more
   int error() const { return error_; }  // errno of a read that failed; the input ended there
   // The number, in the whole input, of the first line of this share not yet asked about in full.
-  uint64_t next_line() const;
-  uint64_t bytes_consumed() const { return reader_.bytes_consumed(); }
+  uint64_t next_line() const { return next_place().line; }
+  uint64_t bytes_consumed() const { return setup_.from.base_offset + reader_.bytes_consumed(); }
+  // Why the input cannot be the one that a checkpoint was made of; empty if it can.
+  std::string_view foreign() const;
+  // Of lines taken: questions that were never handed out.
+  uint64_t unasked() const { return question_.problem.empty() ? left_from(type_) : 0; }
+  // All but the run's name, sequence, sizes and what was handed out.
+  void describe(Checkpoint& out) const;
 
  private:
+  static constexpr uint64_t head_lines = 64;  // identify a stream
+
   bool take_line(const LineReader::Line& line);
   void reject(std::string_view what, std::string_view text);
+  Place next_place() const;
+  bool finished_before(Place place) const;
+  bool line_finished_before() const;
+  uint64_t left_from(size_t type) const;
+  void compare_head(std::string_view line);
+  const Question* encoded();
 
   const Options& options_;
   Io& io_;
@@ -69,6 +96,10 @@ class Feed {
   std::span<const uint16_t> types_;
   size_t type_ = 0;                          // next of types_
   uint64_t line_number_ = 0;
+  uint64_t line_offset_ = 0;
+  Buffer spelled_;                           // its text, where that is not as it was given
+  InputMark head_;                           // of a stream
+  std::string_view foreign_;
   bool reading_ = false;
   bool stopped_ = false;
   int error_ = 0;

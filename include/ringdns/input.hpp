@@ -20,6 +20,7 @@ class LineReader {
   struct Line {
     std::string_view text;  // without its end (LF or CRLF); valid until free_space() is called
     uint64_t number;        // 1 for the first
+    uint64_t offset;        // octets of the stream before it
     bool too_long;
   };
 
@@ -56,5 +57,9 @@ struct Fields {
   std::string_view rest;   // begins with the second word
 };
 Fields split(std::string_view line);
+
+// The line without its comment: a word "#" and all that follows it. A "#" that nothing, or only
+// another "#" follows is a name, as in "MX #".
+std::string_view without_comment(std::string_view line);
 
 }  // namespace ringdns

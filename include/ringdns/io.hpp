@@ -80,6 +80,7 @@ struct Datagram {
 
 struct SocketOptions {
   Address bind;               // family decides the socket's; port 0: the kernel picks one
+  bool foreign = false;       // that address need not be this host's (IP_FREEBIND)
   uint32_t receive_buffer = 0;  // bytes, 0: leave the kernel's default. Forced past rmem_max
   uint32_t send_buffer = 0;     // where privilege allows, else as much as is granted
 };
@@ -87,6 +88,7 @@ struct SocketOptions {
 struct ConnectOptions {
   Address to;
   Address bind;               // family AF_UNSPEC (a default Address): the kernel's choice
+  bool foreign = false;       // that address need not be this host's (IP_FREEBIND)
   uint16_t max_segment = 0;   // TCP_MAXSEG, 0: leave it
   bool fast_open = false;     // RFC 7413, where kernel and peer have it; silently without elsewhere
 };

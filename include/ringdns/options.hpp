@@ -10,11 +10,12 @@
 #include "ringdns/address.hpp"
 #include "ringdns/codes.hpp"
 #include "ringdns/io.hpp"
+#include "ringdns/prefix.hpp"
 
 namespace ringdns {
 
 struct OutputFormat {
-  enum class Kind : uint8_t { full, simple, list, json, binary };
+  enum class Kind : uint8_t { full, simple, list, json, binary, zdns };
   Kind kind = Kind::full;
 
   // simple: u d n (sections), m t l i s q r
@@ -30,16 +31,8 @@ struct OutputFormat {
 
 using RcodeSet = std::bitset<rcode::limit>;
 
-// "F", "S", "Snl", "Je": massdns's letters. Nothing for a letter or flag that is none.
+// "F", "S", "Snl", "Je": massdns's letters; "Z". Nothing for a letter or flag that is none.
 std::optional<OutputFormat> parse_output_format(std::string_view text);
-
-struct EcsOption {  // RFC 7871
-  Address address;  // port 0; bits beyond the prefix are zero (section 6)
-  uint8_t prefix = 0;
-};
-
-// "192.0.2.0/24", "2001:db8::/56"
-std::optional<EcsOption> parse_ecs(std::string_view text);
 
 struct Options {
   // input
@@ -51,12 +44,19 @@ struct Options {
 
   // output
   OutputFormat format;
+  std::string format_name = "F";  // as given
   std::string outfile = "-";
   std::string error_log = "-";  // "-" is stderr
   bool flush = false;
   bool quiet = false;
   std::string stats_file;   // JSON at the end; "-" is stderr, empty: none
+  std::string unresolved;   // lines that got no answer; empty: none
   enum class Status : uint8_t { ansi, json } status = Status::ansi;
+
+  // going on
+  std::string checkpoint;   // empty: none
+  Duration checkpoint_interval = std::chrono::seconds(1);
+  bool resume = false;
 
   // resolving
   uint32_t concurrency = 10000;  // -s: lookups in flight
@@ -71,7 +71,7 @@ struct Options {
   // EDNS
   bool edns = true, dnssec_ok = false, nsid = false;
   uint16_t edns_size = 1232;
-  std::optional<EcsOption> ecs;
+  std::optional<Prefix> ecs;     // RFC 7871, whose section 6 wants the bits beyond it zero
 
   // TCP (tcp.md "Connections")
   enum class Tcp : uint8_t { fallback, only, disabled } tcp = Tcp::fallback;
@@ -88,6 +88,10 @@ struct Options {
   // sockets
   IoChoice io = IoChoice::automatic;
   std::vector<Address> bind;     // at most one of each family matters
+  // --rand-src-ipv6: each IPv6 socket sends from an address drawn from one of these, which need
+  // not be this host's. The file has one address a line, and joins them before the run.
+  std::vector<Prefix> sources;
+  std::string sources_file;
   uint32_t socket_count = 0;     // 0: as many as concurrency needs, at least 4
   std::optional<uint32_t> receive_buffer, send_buffer;  // bytes; unset or 0: chosen by ringdns
 
@@ -97,14 +101,15 @@ struct Options {
   bool sandbox = true;
   std::string drop_user = "nobody", drop_group = "nogroup";  // no group: the user's own
 
-  // Said once on stderr at start, unless quiet: accepted for massdns's sake, without effect here.
+  // Said once on stderr at start, unless quiet or with JSON status: accepted for massdns's sake,
+  // without effect here.
   std::vector<std::string> notices;
 };
 
 struct ParsedOptions {
   enum class Outcome : uint8_t { run, help, version, error } outcome = Outcome::error;
   Options options;
-  std::string message;  // help, version or error text, to be printed as it is
+  std::string message;  // help (a completion script is one), version or error text, as it is printed
 };
 
 // argv[0] included. Never exits, never throws. Opens no file.

@@ -21,13 +21,14 @@ struct WorkerReport {
   Stats stats;
   uint64_t in_flight = 0;
   uint64_t next_line = 1;
+  uint64_t open = 0;
 };
 
 // A worker tells its counts by this status.
 class WorkerStatus final : public Status {
  public:
   void append(Buffer& out, const RunFacts& facts) override {
-    WorkerReport report{facts.stats, facts.in_flight, facts.next_line};
+    WorkerReport report{facts.stats, facts.in_flight, facts.next_line, facts.open};
     out.append(&report, sizeof report);
   }
 };
@@ -48,6 +49,7 @@ class Supervisor {
     Sink& status_sink;
     Status* status;  // null: none
     uint64_t input_size;
+    bool needs_log;  // a log that cannot be written ends the run
   };
   // What the sinks' completions are marked with.
   enum TokenKind : uint8_t {
@@ -96,6 +98,7 @@ class Supervisor {
   std::unique_ptr<uint8_t[]> input_buffer_;
   size_t turn_of_ = 0;  // the worker whose line is being dealt
   uint64_t input_consumed_ = 0;
+  bool within_line_ = false;
   bool reading_input_ = false;
   bool input_ended_ = false;
   int input_error_ = 0;

@@ -29,6 +29,12 @@ class Sink {
   bool in_flight() const { return in_flight_; }
   size_t pending() const { return filling_.size(); }  // bytes not handed over
   bool drained() const;  // nothing is left to write, or nothing can be written any more
+  // Octets appended in all, and those of them that are written, in whole lots: a lot that failed
+  // counts as unwritten, though a part of it may have been.
+  uint64_t appended() const {
+    return written_total_ + (in_flight_ ? writing_.size() : 0) + pending();
+  }
+  uint64_t written() const { return written_total_; }
   uint64_t unwritten_results() const { return filling_results_ + writing_results_; }
 
   // Hands bytes over where that is due: a good lot, or little after a while. ending: all.
@@ -61,6 +67,7 @@ class Sink {
   Buffer writing_;
   uint64_t filling_results_ = 0, writing_results_ = 0;
   size_t written_ = 0;      // of writing_
+  uint64_t written_total_ = 0;
   Instant handed_over_{};  // when the last write was
   bool in_flight_ = false;
   int error_ = 0;

@@ -84,6 +84,8 @@ struct TcpStats {
 // Plain counters: every one of them adds up over processes.
 struct Stats {
   uint64_t lines = 0;      // non-blank input lines taken
+  uint64_t due = 0;        // outcomes that the lines taken call for: one for each type, and one
+                           // for a line that cannot be asked
   uint64_t invalid = 0;    // lines or names that cannot be asked
   uint64_t lookups = 0;    // name and type, one per input line and type
   uint64_t duplicates = 0; // of those, the ones that joined a lookup already in flight
@@ -115,6 +117,13 @@ struct Stats {
   std::array<TypeCounts, counted_types> by_type{};
   TcpStats tcp;
 
+  uint64_t unresolved = 0; // lines written to --unresolved, once for each type
+  uint64_t left_open = 0;  // of failed, those that the checkpoint leaves to be asked again
+
+  // `open`: outcomes that are still to come, or that never will.
+  bool balanced(uint64_t open) const {
+    return due == answered + failed_total() + invalid + open && lookups <= due;
+  }
   uint64_t failed_total() const {
     uint64_t total = 0;
     for (uint64_t n : failed) total += n;

@@ -15,6 +15,7 @@ struct RunFacts {
   uint64_t input_consumed = 0;  // octets
   uint64_t input_size = 0;      // octets; 0 when not known
   uint64_t next_line = 1;       // every input line before it was taken
+  uint64_t open = 0;            // outcomes that lines taken still wait for
   bool done = false;
 };
 

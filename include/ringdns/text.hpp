@@ -23,4 +23,10 @@ void append_escaped(Buffer& out, Bytes bytes, std::string_view special);
 // A character-string in quotes.
 void append_quoted(Buffer& out, Bytes bytes);
 
+// JSON's own escapes for the printable text that was appended from `start` on.
+void escape_json(Buffer& out, size_t start);
+// Octets of any kind as what stands in a JSON string, all of it ASCII: UTF-8 as its characters, and
+// an octet that is none of it as \DDD, which in a name means the same.
+void append_json_octets(Buffer& out, Bytes bytes);
+
 }  // namespace ringdns

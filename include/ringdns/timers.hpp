@@ -32,10 +32,10 @@ class SlotLists {
   bool empty(uint32_t list) const { return nodes_[slots_ + list].next == slots_ + list; }
   uint32_t front(uint32_t list) const { return nodes_[slots_ + list].next; }  // not empty
   bool listed(uint32_t slot) const { return nodes_[slot].next != slot; }
-  template <class F>
-  void each(uint32_t list, F&& use) const {
-    for (uint32_t node = nodes_[slots_ + list].next; node != slots_ + list; node = nodes_[node].next)
-      use(node);
+  // In the list's order; use() takes no slot off it.
+  template <class Use>
+  void each(uint32_t list, Use&& use) const {
+    for (uint32_t slot = front(list); slot != slots_ + list; slot = nodes_[slot].next) use(slot);
   }
 
  private:

@@ -75,6 +75,7 @@ class Udp {
   Families families_;
   uint32_t current_port_ = 0;   // a turn's new lookups leave from one port, so that their queries
                                 // can leave together
+  bool spread_ = false;         // each lookup takes another port, as the ports differ in address
   uint32_t granted_ = 0;
   uint32_t wanted_buffer_ = 0;
   std::vector<Datagram> batch_;

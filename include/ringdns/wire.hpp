@@ -132,7 +132,8 @@ class Message {
   // Extended where the packet has an OPT record (RFC 6891 6.1.3).
   uint16_t rcode() const { return rcode_; }
   bool has_opt() const { return has_opt_; }
-  Bytes opt_rdata() const { return opt_rdata_; }
+  const Record& opt() const { return opt_; }  // with has_opt()
+  Bytes opt_rdata() const { return packet_.subspan(opt_.rdata, opt_.rdata_length); }
   // Whether a record does not parse, as far as they have been read: names and rdata are when they
   // are wanted, and who then finds one malformed notes it.
   bool malformed() const { return malformed_; }
@@ -153,7 +154,7 @@ class Message {
 
   Bytes packet_;
   Bytes question_name_;
-  Bytes opt_rdata_;
+  Record opt_{};
   std::unique_ptr<Record[]> records_;  // room for the most that fit in 65535 octets
   uint32_t count_ = 0;
   uint16_t question_type_ = 0;

@@ -1,6 +1,7 @@
 // Files, pipes, terminals, sockets and signals as streams.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -109,6 +110,37 @@ TEST_CASE("a file is written to from its position on, also when it is shared") {
     CHECK(pread(view.get(), got.data(), got.size(), 0) == static_cast<ssize_t>(expected.size()));
     got.resize(expected.size());
     CHECK(got == expected);
+  }
+}
+
+TEST_CASE("a file that may not grow further is filled, and the error told") {
+  constexpr rlim_t limit = 50000;
+  ON_EVERY_KERNEL_IO {
+    for (bool appending : {false, true}) {
+      Driver driver(implementation);
+      Fd file = temporary_file("");
+      if (appending) fcntl(file.get(), F_SETFL, fcntl(file.get(), F_GETFL) | O_APPEND);
+      StreamId stream = driver.io().open_stream(duplicate(file));
+      rlimit before{};
+      getrlimit(RLIMIT_FSIZE, &before);
+      rlimit small{limit, before.rlim_max};
+      setrlimit(RLIMIT_FSIZE, &small);
+      signal(SIGXFSZ, SIG_IGN);
+      std::string text = pattern(40000);
+      for (int32_t expected : {40000, -EFBIG, -EFBIG}) {
+        driver.seen.clear();
+        driver.io().write(stream, bytes_of(text), write_token);
+        CHECK(driver.until([&] { return driver.count(Event::written) == 1; }));
+        CHECK(driver.seen.at(0).result == expected);
+      }
+      setrlimit(RLIMIT_FSIZE, &before);
+      signal(SIGXFSZ, SIG_DFL);
+      std::string content(2 * limit, '\0');
+      CHECK(pread(file.get(), content.data(), content.size(), 0) == limit);
+      content.resize(limit);
+      CHECK(content == text + text.substr(0, limit - text.size()));
+      CHECK(lseek(file.get(), 0, SEEK_CUR) == limit);
+    }
   }
 }
 

@@ -99,11 +99,12 @@ class Resolve:
     def test_several_types_types_on_lines_and_reverse_names(self):
         rules = "*.arpa. answer PTR host.test.\n* A answer A hash\n* AAAA answer AAAA hash\n" \
                 "* MX answer MX 10 mail.test.\n"
-        done = self.resolve("a.test\nMX b.test\nmx\nPTR 192.0.2.1\nptr 2001:db8::1\n",
-                            "-t", "A", "-t", "AAAA", "-o", "S", rules=rules)
+        lines = "a.test\nMX b.test\nmx\n15\n15 c.test\nMx d.test\nPTR 192.0.2.1\nptr 2001:db8::1\n"
+        done = self.resolve(lines, "-t", "A", "-t", "AAAA", "-o", "S", rules=rules)
         found = Counter(tuple(line.split()[:2]) for line in done.stdout.decode().splitlines())
         self.assertEqual(found, Counter([
             ("a.test.", "A"), ("a.test.", "AAAA"), ("b.test.", "MX"), ("mx.", "A"), ("mx.", "AAAA"),
+            ("15.", "A"), ("15.", "AAAA"), ("c.test.", "MX"), ("d.test.", "MX"),
             ("1.2.0.192.in-addr.arpa.", "PTR"),
             ("1.0.0.0." + "0." * 20 + "8.b.d.0.1.0.0.2.ip6.arpa.", "PTR")]))
 

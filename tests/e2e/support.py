@@ -112,6 +112,8 @@ class Case(unittest.TestCase):
         tcp = stats["tcp"]
         connections = tcp["connections"]
         self.assertEqual(stats["names"], stats["answered"] + sum(stats["failed"].values()))
+        self.assertEqual(stats["due"], stats["names"] + stats["invalid"])
+        self.assertEqual(stats["open"], 0)
         self.assertEqual(tcp["entries"], tcp["answers"] + tcp["failures"] + tcp["back_to_udp"])
         self.assertEqual(connections["opened"],
                          connections["connect_failures"] + connections["ended"])

@@ -1,6 +1,7 @@
 // Is a text one JSON value (RFC 8259), and nothing else? Strict, and separate from what writes it.
 #pragma once
 
+#include <algorithm>
 #include <string_view>
 
 class JsonCheck {
@@ -49,21 +50,38 @@ class JsonCheck {
     if (!take("\"")) return false;
     while (!text_.empty() && text_[0] >= 0x20 && text_[0] < 0x7f && text_[0] != '"')
       if (text_[0] == '\\') {
-        if (text_.size() < 2 || std::string_view("\"\\/bfnrt").find(text_[1]) == text_.npos)
-          return false;
-        text_.remove_prefix(2);
+        if (!escape()) return false;
       } else {
         text_.remove_prefix(1);
       }
     return take("\"");
   }
 
-  bool number() {
-    size_t digits = 0;
-    while (digits < text_.size() && text_[digits] >= '0' && text_[digits] <= '9') ++digits;
-    if (digits == 0 || (digits > 1 && next_is('0'))) return false;
-    text_.remove_prefix(digits);
+  bool escape() {
+    text_.remove_prefix(1);
+    if (take("u")) {
+      const size_t digits = text_.find_first_not_of("0123456789abcdef");
+      if (std::min(digits, text_.size()) < 4) return false;
+      text_.remove_prefix(4);
+      return true;
+    }
+    if (text_.empty() || std::string_view("\"\\/bfnrt").find(text_[0]) == text_.npos) return false;
+    text_.remove_prefix(1);
     return true;
+  }
+
+  // Nothing negative and no exponents: ringdns writes none.
+  bool number() {
+    const bool zero = next_is('0');
+    const size_t whole = digits();
+    if (whole == 0 || (whole > 1 && zero)) return false;
+    return !take(".") || digits() > 0;
+  }
+
+  size_t digits() {
+    const size_t count = std::min(text_.find_first_not_of("0123456789"), text_.size());
+    text_.remove_prefix(count);
+    return count;
   }
 
   std::string_view text_;

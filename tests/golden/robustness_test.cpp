@@ -120,11 +120,13 @@ bool name_or_nothing(const Message& message, size_t offset) {
 }  // namespace
 
 TEST_CASE("the JSON check knows JSON") {
-  for (const char* good : {"{}", "[]", "0", "10", "\"\"", R"({"a":[1,"x\\\"",{"b":{}}]})", "true"})
+  for (const char* good : {"{}", "[]", "0", "10", "\"\"", R"({"a":[1,"x\\\"",{"b":{}}]})", "true",
+                           "0.5", "10.025", "\"\\u00e9\""})
     CHECK(JsonCheck::valid(good));
   for (const char* bad : {"", "{", "}", "{}{}", "[1,]", "[,1]", "{\"a\"}", "{\"a\":}", "{a:1}",
                           "01", "-", "\"", "\"\\x\"", "\"\\", "\"\x80\"", "\"\n\"", "[1 2]", "{} ",
-                          "\"a\"b\"", "tru", "[[[[[[[[[[]]]]]]]]]]"}) {
+                          "\"a\"b\"", "tru", "1.", ".5", "0.", "00.5", "1e5",
+                          "\"\\u00g9\"", "\"\\u00\"", "\"\\u", "[[[[[[[[[[]]]]]]]]]]"}) {
     CAPTURE(bad);
     CHECK_FALSE(JsonCheck::valid(bad));
   }
@@ -140,7 +142,7 @@ TEST_CASE("the packets that are damaged are sound before") {
 
 TEST_CASE("300,000 damaged packets: no crash, and every output keeps its form") {
   constexpr int rounds = 300'000;
-  constexpr const char* formats[] = {"S", "Sntlisqrum", "F", "L0", "J", "Ja", "B"};
+  constexpr const char* formats[] = {"S", "Sntlisqrum", "F", "L0", "J", "Ja", "B", "Z"};
   std::vector<std::unique_ptr<Formatter>> formatters;
   for (const char* letters : formats)
     formatters.push_back(make_formatter(*parse_output_format(letters)));
@@ -163,6 +165,7 @@ TEST_CASE("300,000 damaged packets: no crash, and every output keeps its form") 
       switch (formats[format][0]) {
         case 'B': good &= out.size() == 8 + 128 + 2 + message.packet().size(); break;
         case 'J': good &= out.empty() || json_line(out.view()); break;
+        case 'Z': good &= JsonCheck::valid('{' + std::string(out.view()) + '}'); break;
         default: good &= printable(out.view()) && (out.empty() || out.view().ends_with('\n'));
       }
       if (format == 0) good &= three_fields(out.view());
@@ -195,7 +198,7 @@ TEST_CASE("a message of pointers that c-ares must refuse costs one refusal, not 
   REQUIRE(reply.sound);
   REQUIRE(reply.message.records().size() == static_cast<size_t>(count));
   const Address server = *Address::parse("192.0.2.1", 53);
-  for (const char* letters : {"S", "Sn", "F", "J", "Ja"}) {
+  for (const char* letters : {"S", "Sn", "F", "J", "Ja", "Z"}) {
     Buffer out;
     make_formatter(*parse_output_format(letters))
         ->append_reply(out, {reply.message, server, Transport::udp, UnixTime{}});

@@ -42,6 +42,7 @@ struct RecordSpec {
   Octets owner;  // empty: the question's name
   uint16_t type = 0;
   std::optional<uint32_t> ttl;
+  std::optional<uint16_t> rr_class;  // the query's
   Kind kind = Kind::fixed;
   Octets rdata;
   uint32_t size = 0;  // sized_txt: octets of the whole message
@@ -72,6 +73,8 @@ enum Deform : uint32_t {
   no_body = 1u << 20,
   wrong_port = 1u << 21,
   wrong_address = 1u << 22,
+  set_ad = 1u << 23,
+  set_cd = 1u << 24,
 };
 
 enum class BadName : uint8_t { none, self, loop, forward, past_end, long_label, long_name };
@@ -88,6 +91,12 @@ struct Pace {
   friend bool operator==(const Pace&, const Pace&) = default;
 };
 
+struct Spoof {
+  uint32_t count = 0;
+  uint32_t deform = 0;  // what is wrong with it: it tells another answer
+  friend bool operator==(const Spoof&, const Spoof&) = default;
+};
+
 struct Shape {
   uint32_t deform = 0;
   BadName bad_owner = BadName::none, bad_rdata = BadName::none;
@@ -95,7 +104,7 @@ struct Shape {
   uint32_t cut = 0;                     // octets taken off its end
   uint32_t trailing = 0;                // octets added to its end
   uint32_t drop_above = UINT32_MAX;     // UDP: larger replies vanish
-  uint32_t spoofs = 0;                  // forged replies with other ids, before it
+  std::vector<Spoof> spoofs;            // forged replies before it
   uint32_t copies = 1;
   Duration copies_gap{};
   std::optional<Duration> late_full;    // UDP: the untruncated reply follows so much later

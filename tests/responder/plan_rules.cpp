@@ -9,13 +9,19 @@ constexpr Named<Deform> deforms[] = {
     {"not-a-reply", not_a_reply},   {"wrong-opcode", wrong_opcode},
     {"no-question", no_question},   {"two-questions", two_questions},
     {"flip-case", flip_case},       {"header-only", header_only},
-    {"tc", set_tc},                 {"no-aa", no_aa},
+    {"tc", set_tc},                 {"ad", set_ad},
+    {"cd", set_cd},                 {"no-aa", no_aa},
     {"no-ra", no_ra},               {"no-opt", no_opt},
     {"opt", force_opt},             {"two-opts", two_opts},
     {"huge-counts", huge_counts},   {"rdlength-past-end", rdlength_past_end},
     {"oversize", oversize},         {"as-is", as_is},
     {"no-body", no_body},           {"wrong-port", wrong_port},
     {"wrong-address", wrong_address}};
+constexpr Named<Deform> forgeries[] = {{"by-id", wrong_id},
+                                       {"by-port", wrong_port},
+                                       {"by-address", wrong_address},
+                                       {"by-name", wrong_name},
+                                       {"by-type", wrong_type}};
 constexpr Named<BadName> bad_names[] = {
     {"self", BadName::self},         {"loop", BadName::loop},
     {"forward", BadName::forward},   {"past-end", BadName::past_end},
@@ -28,8 +34,7 @@ constexpr Named<Part> parts[] = {
 bool read_condition(Words& words, Conditions& when) {
   if (words.take_if("over")) return when.over = choose(words, transports), true;
   if (words.take_if("class")) {
-    constexpr Named<uint16_t> classes[] = {{"IN", 1}, {"CH", 3}, {"HS", 4}, {"ANY", 255}};
-    return when.rr_class = choose(words, classes), true;
+    return when.rr_class = words.take_if("ANY") ? 255 : words.value(parse_class, "a class"), true;
   }
   if (words.take_if("with-edns")) return when.edns = Conditions::Edns::with, true;
   if (words.take_if("without-edns")) return when.edns = Conditions::Edns::without, true;
@@ -84,7 +89,11 @@ bool read_modifier(Words& words, Rule& rule) {
   if (words.take_if("cut")) return shape.cut = count(words, 1, 65535), true;
   if (words.take_if("trailing")) return shape.trailing = count(words, 1, 60000), true;
   if (words.take_if("drop-above")) return shape.drop_above = count(words, 0, 65535), true;
-  if (words.take_if("spoof")) return shape.spoofs = count(words, 1, 100'000), true;
+  if (words.take_if("spoof")) {
+    Spoof spoof{count(words, 1, 100'000), wrong_id};
+    if (auto bit = find_word(forgeries, words.peek())) spoof.deform = *bit, words.take();
+    return shape.spoofs.push_back(spoof), true;
+  }
   if (words.take_if("copies")) {
     shape.copies = count(words, 1, 1000);
     if (words.take_if("every")) shape.copies_gap = duration(words);
@@ -97,7 +106,7 @@ bool read_modifier(Words& words, Rule& rule) {
   return read_pace(words, shape.pace);
 }
 
-// "[answer|authority|additional] [OWNER] [TTL] TYPE RDATA"
+// "[answer|authority|additional] [OWNER] [TTL] [CLASS] TYPE RDATA"
 void read_record(Words& words, Rule& rule, Part& part) {
   RecordSpec record;
   if (auto named = find_word(parts, words.peek())) part = *named, words.take();
@@ -108,6 +117,7 @@ void read_record(Words& words, Rule& rule, Part& part) {
     record.ttl = static_cast<uint32_t>(*ttl);
     words.take();
   }
+  record.rr_class = words.value_if(parse_class);
   std::string type = words.peek();
   record.type = words.value(parse_type, "a record type");
   std::vector<std::string> rdata;
@@ -210,7 +220,8 @@ void read_rule(Words& words, Rule& rule) {
   rule.plain_hash_a = rule.verb == Verb::reply && rule.rcode == 0 && !rule.truncate &&
                       rule.shape == Shape{} && rule.delay_most == Duration{} &&
                       rule.records.size() == 1 && rule.records[0].kind == Kind::hash_a &&
-                      rule.records[0].part == Part::answer && rule.records[0].owner.empty();
+                      rule.records[0].part == Part::answer && rule.records[0].owner.empty() &&
+                      !rule.records[0].rr_class;
 }
 
 }  // namespace responder

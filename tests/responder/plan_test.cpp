@@ -75,7 +75,8 @@ TEST_CASE("a line that cannot be understood is named by its number") {
                    "tcp reversed 1", "tcp banner ftp", "tcp keepalive 65536", "tcp idle",
                    "* runt 65536 drop", "* length x drop", "* answer A hash ;", "* answer ;",
                    "* transfer x", "server 1 2", "* tries drop", "* during 1s 2s drop",
-                   "* answer TXT size 65536"})
+                   "* answer TXT size 65536", "* class XX drop", "* class CLASS65536 drop",
+                   "* answer CLASS A 192.0.2.1"})
     CHECK_MESSAGE(error(bad) != "", bad);
 }
 

@@ -16,7 +16,8 @@ constexpr uint16_t opt = 41, internet = 1;
 constexpr uint16_t nsid_option = 3, keepalive_option = 11;
 constexpr uint16_t our_edns_size = 1232;
 constexpr std::string_view nsid = "responder";
-constexpr uint8_t qr_bit = 0x80, aa_bit = 0x04, tc_bit = 0x02, rd_bit = 0x01, ra_bit = 0x80;
+constexpr uint8_t qr_bit = 0x80, aa_bit = 0x04, tc_bit = 0x02, rd_bit = 0x01;
+constexpr uint8_t ra_bit = 0x80, ad_bit = 0x20, cd_bit = 0x10;
 
 // Writes into room that the caller has made sure of.
 class Pen {
@@ -123,7 +124,8 @@ void Writer::write_header() {
   uint8_t opcode = has(wrong_opcode) ? 2 << 3 : 0;
   pen_.u16(query_.id);
   pen_.u8(static_cast<uint8_t>(flags_high(query_, !has(no_aa)) | (tc ? tc_bit : 0) | opcode));
-  pen_.u8(static_cast<uint8_t>((has(no_ra) ? 0 : ra_bit) | (rule_.rcode & 0x0f)));
+  pen_.u8(static_cast<uint8_t>((has(no_ra) ? 0 : ra_bit) | (has(set_ad) ? ad_bit : 0) |
+                               (has(set_cd) ? cd_bit : 0) | (rule_.rcode & 0x0f)));
   pen_.fill(8, 0);
 }
 
@@ -161,7 +163,7 @@ void Writer::write_record(const RecordSpec& record) {
   last_record_ = start;
   write_owner(record);
   pen_.u16(record.type);
-  pen_.u16(query_.rr_class == any ? internet : query_.rr_class);
+  pen_.u16(record.rr_class.value_or(query_.rr_class == any ? internet : query_.rr_class));
   pen_.u32(record.ttl.value_or(rule_.ttl));
   last_rdlength_ = pen_.size();
   pen_.u16(0);
@@ -284,6 +286,20 @@ size_t append_reply(Buffer& out, const Rule& rule, const Query& query, const Rep
   Writer(pen, rule, query, options).write(rng);
   out.commit(pen.size());
   return pen.size();
+}
+
+size_t append_forgery(Buffer& out, uint32_t deform, const Query& query, Rng& rng) {
+  static Rule rule = [] {
+    Rule forger;
+    forger.records.resize(2);
+    forger.records[0].type = a;
+    forger.records[0].rdata = {192, 0, 2, 66};
+    forger.records[1].type = aaaa;
+    forger.records[1].rdata = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x66};
+    return forger;
+  }();
+  rule.shape.deform = deform;
+  return append_reply(out, rule, query, {}, rng);
 }
 
 size_t append_hash_a(Buffer& out, const Rule& rule, const Query& query) {

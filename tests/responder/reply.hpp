@@ -19,6 +19,8 @@ struct ReplyOptions {
 // Each appends one message, without a stream's length prefix, and returns its size.
 size_t append_reply(Buffer& out, const Rule& rule, const Query& query, const ReplyOptions& options,
                     ringdns::Rng& rng);
+// What a forger would have the asker believe: other addresses. `deform` is what gives it away.
+size_t append_forgery(Buffer& out, uint32_t deform, const Query& query, ringdns::Rng& rng);
 // The plain `answer A hash` in a handful of stores.
 size_t append_hash_a(Buffer& out, const Rule& rule, const Query& query);
 // A bare header.

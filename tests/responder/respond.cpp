@@ -45,7 +45,7 @@ class Datagram {
     ReplyOptions options;
     options.truncated = rule.truncate.has_value();
     options.body = rule.truncate.value_or(Body::empty);
-    Action action{.source = source_of(shape), .delay = draw_delay(listener_.rng, rule)};
+    Action action{.source = source_of(shape.deform), .delay = draw_delay(listener_.rng, rule)};
     size_t start = out_.bytes.size();
     size_t length = append_reply(out_.bytes, rule, query_, options, listener_.rng);
     size_t limit = std::min<size_t>(query_.edns_size, most_datagram);
@@ -57,7 +57,7 @@ class Datagram {
     if (length > shape.drop_above) return out_.bytes.truncate(start);
     action.offset = static_cast<uint32_t>(start);
     action.length = static_cast<uint32_t>(length);
-    if (shape.spoofs) forge(action, shape.spoofs);
+    for (const Spoof& spoof : shape.spoofs) forge(spoof, action.delay);
     for (uint32_t copy = 0; copy < shape.copies; ++copy) {
       emit_at(action);
       action.delay += shape.copies_gap;
@@ -65,28 +65,26 @@ class Datagram {
     if (shape.late_full) follow(rule, *shape.late_full);
   }
 
-  // Copies of the reply under other ids, in front of it: a blind forger's work.
-  void forge(Action action, uint32_t count) {
-    Bytes real = out_.of(action);
-    if (real.size() < 2) return;
-    std::vector<uint8_t> forged(real.begin(), real.end());
-    for (uint32_t i = 0; i < count; ++i) {
-      store_u16(forged.data(), static_cast<uint16_t>(query_.id + 1 + listener_.rng.below(65535)));
-      out_.bytes.append(Bytes(forged));
-      emit(action);
+  // In front of the reply.
+  void forge(const Spoof& spoof, Duration delay) {
+    for (uint32_t i = 0; i < spoof.count; ++i) {
+      size_t length = append_forgery(out_.bytes, spoof.deform, query_, listener_.rng);
+      emit({.source = source_of(spoof.deform),
+            .length = static_cast<uint32_t>(length),
+            .delay = delay});
     }
   }
 
   void follow(const Rule& rule, Duration later) {
     size_t length = append_reply(out_.bytes, rule, query_, {}, listener_.rng);
-    emit({.source = source_of(rule.shape),
+    emit({.source = source_of(rule.shape.deform),
           .length = static_cast<uint32_t>(length),
           .delay = later});
   }
 
-  static Source source_of(const Shape& shape) {
-    if (shape.deform & wrong_address) return Source::other_address;
-    return shape.deform & wrong_port ? Source::other_port : Source::own;
+  static Source source_of(uint32_t deform) {
+    if (deform & wrong_address) return Source::other_address;
+    return deform & wrong_port ? Source::other_port : Source::own;
   }
 
   // The octets last appended.

@@ -33,7 +33,7 @@ class Stream {
   void reply(const Query& query, const Rule& rule);
   void transfer(const Query& query, const Rule& rule);
   void frame_message(size_t start, const Shape& shape);
-  void forge(Action real, uint32_t count, uint16_t id);
+  void forge(const Spoof& spoof, const Query& query, Duration delay);
   void fixed(size_t start);
   void deliver(const Shape& shape, Action action);
   void answered(Duration delay);
@@ -155,19 +155,19 @@ void Stream::reply(const Query& query, const Rule& rule) {
   Action action{.delay = draw_delay(listener_.rng, rule),
                 .pace = rule.shape.pace.plain() ? settings_.pace : rule.shape.pace};
   place(action, start);
-  if (rule.shape.spoofs) forge(action, rule.shape.spoofs, query.id);
+  for (const Spoof& spoof : rule.shape.spoofs) forge(spoof, query, action.delay);
   deliver(rule.shape, action);
 }
 
-// Copies of the reply under other ids, in front of it.
-void Stream::forge(Action action, uint32_t count, uint16_t id) {
-  if (action.length < prefix_size + 2) return;
-  Bytes real = out_.of(action);
-  std::vector<uint8_t> frame(real.begin(), real.end());
-  for (uint32_t i = 0; i < count; ++i) {
-    store_u16(&frame[prefix_size], static_cast<uint16_t>(id + 1 + listener_.rng.below(65535)));
-    size_t start = out_.bytes.size();
-    out_.bytes.append(Bytes(frame));
+// In front of the reply. A connection is who it is: no forger has another port or address there.
+void Stream::forge(const Spoof& spoof, const Query& query, Duration delay) {
+  static const Shape plain;
+  if (spoof.deform & (wrong_port | wrong_address)) return;
+  for (uint32_t i = 0; i < spoof.count; ++i) {
+    size_t start = begin_frame();
+    append_forgery(out_.bytes, spoof.deform, query, listener_.rng);
+    frame_message(start, plain);
+    Action action{.delay = delay, .pace = settings_.pace};
     place(action, start);
     emit(action);
   }

@@ -176,6 +176,8 @@ TEST_CASE("copies, forgeries, unsolicited replies") {
   auto spoofed = scene_of("", "* spoof 3 answer").tcp_all({.id = 5});
   REQUIRE(spoofed.size() == 4);
   CHECK((id_of(spoofed[0].bytes) != 5 && id_of(spoofed[3].bytes) == 5));
+  CHECK(scene_of("", "* spoof 3 by-port spoof 2 by-address answer").tcp_all({.id = 5}).size() == 1);
+  CHECK(scene_of("", "* spoof 2 by-name answer").tcp_all({.id = 5}).size() == 3);
   auto unsolicited = scene_of("tcp unsolicited 2").accept();
   REQUIRE(unsolicited.size() == 2);
   CHECK(ringdns::load_u16(unsolicited[0].bytes.data()) + 2u == unsolicited[0].bytes.size());

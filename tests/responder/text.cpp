@@ -224,13 +224,29 @@ std::optional<Octets> parse_name(View text) {
   return out;
 }
 
+namespace {
+
+// "TYPE65280", "CLASS5"
+std::optional<uint16_t> parse_coded(View text, View prefix) {
+  if (!text.starts_with(prefix)) return {};
+  auto number = parse_number(text.substr(prefix.size()), 65535);
+  if (!number) return {};
+  return static_cast<uint16_t>(*number);
+}
+
+}  // namespace
+
 std::optional<uint16_t> parse_type(View text) {
   for (const TypeEntry& entry : types)
     if (entry.name == text) return entry.number;
-  if (!text.starts_with("TYPE")) return {};
-  auto number = parse_number(text.substr(4), 65535);
-  if (!number) return {};
-  return static_cast<uint16_t>(*number);
+  return parse_coded(text, "TYPE");
+}
+
+std::optional<uint16_t> parse_class(View text) {
+  if (text == "IN") return 1;
+  if (text == "CH") return 3;
+  if (text == "HS") return 4;
+  return parse_coded(text, "CLASS");
 }
 
 std::optional<uint16_t> parse_rcode(View text) {

@@ -42,6 +42,7 @@ std::optional<uint64_t> parse_percent(View text);     // "5%", "0.1%": a thresho
 // A name with its final dot; "." is the root; \DDD and \X escapes. Case is kept.
 std::optional<Octets> parse_name(View text);
 std::optional<uint16_t> parse_type(View text);        // "A", "TYPE65280"; capitals only
+std::optional<uint16_t> parse_class(View text);       // "IN", "CLASS5"; ANY is a type
 std::optional<uint16_t> parse_rcode(View text);       // "NXDOMAIN", "16"
 
 // The words of one record's rdata in presentation form, or RFC 3597's "\# length hex".

@@ -49,6 +49,16 @@ TEST_CASE("another type than the answer's gets an empty NOERROR; a CNAME leads o
   CHECK(Scene("* as-is answer A 192.0.2.1").udp({.type = 28}).counts[1] == 1);
 }
 
+TEST_CASE("a record's class is the question's, or its own") {
+  const auto class_of = [](View record) {
+    Reply reply = Scene(join("* answer ", record)).udp({"x."});
+    return reply.u16(12 + 3 + 4 + 4);
+  };
+  CHECK(class_of("A hash") == 1);
+  CHECK(class_of("CH A hash") == 3);
+  CHECK(class_of("@ 60 CLASS254 A 192.0.2.1") == 254);
+}
+
 TEST_CASE("an OPT answers an OPT: 1232, DO, NSID where asked for") {
   CHECK(with("").counts[3] == 0);
   Reply plain = with("", {.edns_size = 4096});
@@ -156,6 +166,8 @@ TEST_CASE("identity faults") {
   CHECK((bare.all.size() == 12 && bare.rcode() == 1 && bare.counts[0] == 0));
   CHECK((with("tc").tc() && with("tc").counts[1] == 1));
   CHECK((with("no-aa no-ra").flags & 0x0480) == 0);
+  CHECK((with("ad").flags & 0x0030) == 0x0020);
+  CHECK((with("cd").flags & 0x0030) == 0x0010);
 }
 
 TEST_CASE("where a reply seems to come from") {
@@ -214,6 +226,21 @@ TEST_CASE("several replies: copies, forgeries in front, the full one behind") {
   REQUIRE(spoofed.size() == 21);
   for (int i = 0; i < 20; ++i) CHECK(Reply(spoofed[i].bytes).id != 0x1234);
   CHECK(Reply(spoofed[20].bytes).id == 0x1234);
+
+  auto kinds = Scene("* spoof 1 by-port spoof 2 by-address spoof 1 by-name spoof 1 by-type "
+                     "delay 3ms answer A 192.0.2.1").udp_all({});
+  REQUIRE(kinds.size() == 6);
+  for (int i = 0; i < 5; ++i) {
+    CHECK((Reply(kinds[i].bytes).id == 0x1234 && kinds[i].delay == 3ms));
+    CHECK(kinds[i].bytes.back() == 66);
+  }
+  CHECK((kinds[0].source == Source::other_port && kinds[1].source == Source::other_address &&
+         kinds[2].source == Source::other_address && kinds[3].source == Source::own));
+  CHECK((kinds[5].source == Source::own && kinds[5].bytes.back() == 1));
+  // The same but for a letter of the question, or its type.
+  CHECK(kinds[3].bytes.size() == kinds[5].bytes.size());
+  CHECK(kinds[3].bytes[13] != kinds[5].bytes[13]);
+  CHECK(kinds[4].bytes[13] == kinds[5].bytes[13]);
 
   auto late = Scene("* late-full 50ms truncate answer A 192.0.2.1").udp_all({});
   REQUIRE(late.size() == 2);

@@ -70,10 +70,7 @@ TEST_CASE("every number of a type comes back from its text, in either case and a
     CAPTURE(text);
     const bool back = parse_type(text) == type && parse_type(lowered(text)) == type &&
                       parse_type(std::to_string(type)) == type &&
-                      parse_type_mnemonic(text) == type &&
-                      parse_type_mnemonic(lowered(text)) == type &&
-                      parse_type("TYPE" + std::to_string(type)) == type &&
-                      !parse_type_mnemonic(std::to_string(type));
+                      parse_type("TYPE" + std::to_string(type)) == type;
     if (!back) FAIL("a type is lost");
   }
 }
@@ -84,13 +81,10 @@ TEST_CASE("what is no type") {
         "TYPE1x", "TYPE 1", "TYPE000001", "A,MX", "1x", "\xff", "OPENPGPKEYS"}) {
     CAPTURE(text);
     CHECK_FALSE(parse_type(text));
-    CHECK_FALSE(parse_type_mnemonic(text));
   }
   CHECK_FALSE(parse_type(std::string_view("A\0", 2)));
   CHECK_FALSE(parse_type(std::string(100'000, '1')));
   CHECK(parse_type("Mx") == type::mx);
-  CHECK_FALSE(parse_type_mnemonic("Mx"));
-  CHECK_FALSE(parse_type_mnemonic("Type1"));
 }
 
 TEST_CASE("classes") {

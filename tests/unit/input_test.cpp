@@ -163,3 +163,44 @@ TEST_CASE("split() separates the first word from the rest") {
   CHECK(split("MX \t example.com. 192.0.2.1").first == "MX");
   CHECK(split("MX \t example.com. 192.0.2.1").rest == "example.com. 192.0.2.1");
 }
+
+TEST_CASE("each line tells how many octets came before it") {
+  LineReader reader;
+  const std::string bytes = "a\r\n\n" + std::string(LineReader::max_line + 9, 'x') + "\nb\nc";
+  std::memcpy(reader.free_space().data(), bytes.data(), bytes.size());
+  reader.commit(bytes.size());
+  reader.finish();
+  std::vector<uint64_t> offsets;
+  while (auto line = reader.next()) offsets.push_back(line->offset);
+  CHECK(offsets == std::vector<uint64_t>{0, 3, 4, bytes.size() - 3, bytes.size() - 1});
+}
+
+TEST_CASE("of a stream broken off, what has no newline is no line") {
+  for (std::string_view bytes : {"a\nb\nhalf", "a\nb\n", "half"}) {
+    for (bool looked : {false, true}) {
+      LineReader reader;
+      std::memcpy(reader.free_space().data(), bytes.data(), bytes.size());
+      reader.commit(bytes.size());
+      size_t lines = 0;
+      while (looked && reader.next()) ++lines;
+      reader.break_off();
+      while (reader.next()) ++lines;
+      CHECK(reader.exhausted());
+      CHECK(lines == (bytes.starts_with('a') ? 2 : 0));
+    }
+  }
+}
+
+TEST_CASE("a comment is a word # and what follows; a # that nothing follows is a name") {
+  for (std::string_view line : {"a.test", "a#b.test", "a.test #", "#", " # ", "MX #", "# #", "#x y",
+                                "x# y", "a.test #tag", "#\t #\t", ""})
+    CHECK(without_comment(line) == line);
+  CHECK(without_comment("# TIMEOUT") == "");
+  CHECK(without_comment("  # TIMEOUT") == "  ");
+  CHECK(without_comment("a.test  # TIMEOUT after 3 tries") == "a.test  ");
+  CHECK(without_comment("a.test\t#\tTIMEOUT") == "a.test\t");
+  CHECK(without_comment("a.test # one # two") == "a.test ");
+  CHECK(without_comment("MX #  # TIMEOUT") == "MX #  ");
+  CHECK(without_comment("#  # TIMEOUT") == "#  ");
+  CHECK(without_comment("a#b.test 192.0.2.1 # TIMEOUT") == "a#b.test 192.0.2.1 ");
+}

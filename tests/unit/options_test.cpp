@@ -116,7 +116,7 @@ TEST_CASE("the callers of massdns-compat") {
   CHECK(recon.processes == 2);
 }
 
-TEST_CASE("-o F, B, L, J") {
+TEST_CASE("-o F, B, L, J, Z") {
   using Kind = OutputFormat::Kind;
   CHECK(format("F").kind == Kind::full);
   CHECK(format("B").kind == Kind::binary);
@@ -128,7 +128,10 @@ TEST_CASE("-o F, B, L, J") {
   CHECK(format("Je").failures);
   CHECK(format("Ja").only_answers_or_referrals);
   CHECK((format("Jae").failures && format("Jae").only_answers_or_referrals));
-  for (std::string bad : {"", "X", "f", "Lx", "Jx", "J0", "Sx", "SnX"}) {
+  CHECK(format("Z").kind == Kind::zdns);
+  CHECK(refused({"-o", "Z", "--checkpoint", "c"}) ==
+        "ringdns: --checkpoint cannot be combined with -o Z\n");
+  for (std::string bad : {"", "X", "f", "Lx", "Jx", "J0", "Sx", "SnX", "Ze", "z"}) {
     CAPTURE(bad);
     CHECK(refused({"-o", bad}).find("output format") != std::string::npos);
   }
@@ -233,11 +236,11 @@ TEST_CASE("EDNS options") {
 TEST_CASE("--ecs: the bits beyond the prefix are zeroed") {
   const auto v4 = accepted({"--ecs", "192.0.2.255/25"}).ecs;
   REQUIRE(v4);
-  CHECK(v4->prefix == 25);
+  CHECK(v4->length == 25);
   CHECK(v4->address.text() == "192.0.2.128:0");
   const auto v6 = accepted({"--ecs", "2001:db8:ffff:ffff::1/36"}).ecs;
   REQUIRE(v6);
-  CHECK(v6->prefix == 36);
+  CHECK(v6->length == 36);
   CHECK(v6->address.text() == "[2001:db8:f000::]:0");
   CHECK(accepted({"--ecs", "192.0.2.1/0"}).ecs->address.text() == "0.0.0.0:0");
   CHECK(accepted({"--ecs", "2001:db8::1/128"}).ecs->address.text() == "[2001:db8::1]:0");
@@ -298,9 +301,48 @@ TEST_CASE("TCP: the defaults of tcp.md, and their options") {
   CHECK(refused({"--tcp-connections", "0"}).find("from 1") != std::string::npos);
 }
 
-TEST_CASE("what cannot be honoured is refused") {
-  CHECK(refused({"--rand-src-ipv6", "2001:db8::/64"}).find("not supported") != std::string::npos);
-  CHECK(refused({"--rand-src-ipv6-file", "f"}).find("not supported") != std::string::npos);
+TEST_CASE("--rand-src-ipv6 takes IPv6 prefixes, --rand-src-ipv6-file a path") {
+  const Options o = accepted({"--rand-src-ipv6", "2001:db8:1:2:3::/64", "--rand-src-ipv6",
+                              "2001:db8::1/128", "--rand-src-ipv6-file", "f"});
+  REQUIRE(o.sources.size() == 2);
+  CHECK(o.sources[0].address.text() == "[2001:db8:1:2::]:0");
+  CHECK(o.sources[0].length == 64);
+  CHECK(o.sources[1].length == 128);
+  CHECK(o.sources_file == "f");
+  for (std::string bad : {"2001:db8::1", "::/0", "192.0.2.0/24", "2001:db8::/129", "x/64", ""}) {
+    CAPTURE(bad);
+    CHECK(refused({"--rand-src-ipv6", bad}).find("IPv6 prefix") != std::string::npos);
+  }
+  CHECK(refused({"--rand-src-ipv6", "2001:db8::/64", "-b", "::1"}).find("combined") !=
+        std::string::npos);
+  CHECK(refused({"--rand-src-ipv6-file", "f", "-b", "::1"}).find("combined") != std::string::npos);
+}
+
+TEST_CASE("an address drawn from a prefix has its bits, and random ones behind") {
+  Rng rng({1, 2, 3});
+  for (std::string text : {"2001:db8:1:2::/64", "2001:db8::8000:0/97", "2001:db8::7/128",
+                           "fe00::/7", "192.0.2.64/26", "10.0.0.0/8", "0.0.0.0/0"}) {
+    CAPTURE(text);
+    const auto prefix = parse_prefix(text);
+    REQUIRE(prefix);
+    const Bytes fixed = prefix->address.octets();
+    std::vector<uint8_t> ones(fixed.size(), 0), zeroes(fixed.size(), 0);
+    for (int i = 0; i < 200; ++i) {
+      const Address drawn = draw_address(*prefix, rng);
+      CHECK(drawn.port() == 0);
+      REQUIRE(drawn.octets().size() == fixed.size());
+      for (size_t at = 0; at < fixed.size(); ++at) {
+        ones[at] |= static_cast<uint8_t>(drawn.octets()[at] ^ fixed[at]);
+        zeroes[at] |= static_cast<uint8_t>(~(drawn.octets()[at] ^ fixed[at]));
+      }
+    }
+    for (size_t bit = 0; bit < fixed.size() * 8; ++bit) {
+      const int mask = 0x80 >> bit % 8;
+      CAPTURE(bit);
+      CHECK(((ones[bit / 8] & mask) != 0) == (bit >= prefix->length));
+      CHECK((zeroes[bit / 8] & mask) != 0);
+    }
+  }
 }
 
 TEST_CASE("errors are one clear line of our own") {
@@ -321,6 +363,9 @@ TEST_CASE("the names and the resolvers cannot share standard input") {
   CHECK(parse({"-r", "-"}).outcome == Outcome::error);
   CHECK(parse({"-r", "-", "-"}).outcome == Outcome::error);
   CHECK(parse({"-r", "-", "names"}).outcome == Outcome::run);
+  CHECK(parse({"-r", "x", "--rand-src-ipv6-file", "-"}).outcome == Outcome::error);
+  CHECK(parse({"-r", "-", "--rand-src-ipv6-file", "-", "names"}).outcome == Outcome::error);
+  CHECK(parse({"-r", "x", "--rand-src-ipv6-file", "-", "names"}).outcome == Outcome::run);
 }
 
 TEST_CASE("a very long argument is no way to crash") {
@@ -353,7 +398,7 @@ TEST_CASE("the help lists every option, fits a terminal's width, and a group fit
         "--drop-group", "--help", "--version", "--verify-ip", "--busy-poll", "--tcp-raw",
         "--tcp-disabled", "--tcp-only", "--tcp-connections", "--tcp-per-server", "--tcp-pipeline",
         "--tcp-timeout", "--tcp-connect-timeout", "--tcp-idle", "--tcp-mss", "--tcp-fastopen",
-        "--stats"}) {
+        "--stats", "--rand-src-ipv6", "--rand-src-ipv6-file", "--completion"}) {
     CAPTURE(name);
     CHECK(help.find(name) != std::string::npos);
   }

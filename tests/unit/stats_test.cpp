@@ -32,6 +32,25 @@ TEST_CASE("every counter adds up, the first, the last and those in arrays") {
   CHECK(other.lines == 2);
 }
 
+TEST_CASE("the account balances, or tells") {
+  Stats stats;
+  stats.due = 20;
+  stats.lookups = 15;
+  stats.answered = 10;
+  stats.failed = {1, 0, 0, 2, 0, 0};
+  stats.invalid = 4;
+  CHECK(stats.balanced(3));
+  CHECK_FALSE(stats.balanced(2));
+  CHECK_FALSE(stats.balanced(4));
+  stats.failed[1] = 1;
+  CHECK_FALSE(stats.balanced(3));
+  CHECK(stats.balanced(2));
+  stats.due = 14;  // more was asked than any line called for
+  stats.answered = 3;
+  stats.lookups = 15;
+  CHECK_FALSE(stats.balanced(3));
+}
+
 TEST_CASE("a histogram knows every value to an eighth") {
   for (uint64_t value = 0; value < 8; ++value) CHECK(Histogram::index_of(value) == value);
   for (uint64_t value = 1; value < UINT64_C(1) << 40; value = value * 5 / 4 + 1) {
