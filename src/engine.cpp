@@ -28,7 +28,8 @@ Engine::Engine(const Parts& parts)
       status_sink_(parts.status_sink), stats_(parts.stats), signals_(parts.signals),
       input_size_(parts.input_size), edns_options_(parts.edns_options),
       unresolved_(parts.unresolved), ledger_(parts.ledger), saver_(parts.saver),
-      lines_(parts.lines), first_options_(with_keepalive(parts.edns_options)) {
+      first_options_(with_keepalive(parts.edns_options)) {
+  if (options_.format.kind == OutputFormat::Kind::zdns) lines_.emplace(output_, lookups_.size());
   if (signals_.valid())
     io_.read(signals_, {reinterpret_cast<uint8_t*>(&signal_info_), sizeof signal_info_},
              {0, 0, signal_token});
@@ -52,7 +53,7 @@ void Engine::advance(const Turn& turn) {
   if (unresolved_) unresolved_->pump(now_, ending);
   log_.pump(now_, ending);
   status_sink_.pump(now_, ending);
-  if (saver_) saver_->advance(now_, !held_up(), all_done());
+  if (saver_) saver_->advance(now_, !held_up() && transferring_ == 0, all_done());
 }
 
 void Engine::work() {
@@ -237,6 +238,7 @@ void Engine::on_transfer(uint32_t slot) {
     case TransferProgress::State::done: tcp_.complete(slot); return accept(slot, from, Transport::tcp);
     case TransferProgress::State::more: break;
   }
+  transferring_ += !lookup.transferring;
   lookup.transferring = true;
   write_reply(slot, from, Transport::tcp, true);
   lookups_.to_tcp_wait(slot, now_ + options_.tcp_timeout);
@@ -402,6 +404,7 @@ void Engine::finish(uint32_t slot) {
   if (lookup.state == LookupState::tcp_queued || lookup.state == LookupState::tcp_wait)
     tcp_.withdraw(slot);
   if (lookup.transfer) transfers_.erase(slot);
+  transferring_ -= lookup.transferring;
   lookups_.finish(slot);
 }
 

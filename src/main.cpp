@@ -212,13 +212,9 @@ int work(const Options& options, const std::vector<Address>& addresses, Files fi
                                options.checkpoint_interval,
                                [&outputs](Bytes text) { return outputs.keep(text); }});
   std::vector<uint8_t> edns_options = encode_edns_options(options);
-  std::optional<Lines> lines;
-  if (options.format.kind == OutputFormat::Kind::zdns)
-    lines.emplace(*output, options.concurrency);
   Engine engine({options, io, rng, resolvers, lookups, udp, tcp, feed, *formatter, status.get(),
                  *output, *log, *status_sink, stats, signals, input_size, edns_options, lines_sink,
-                 ledger ? &*ledger : nullptr, saver ? &*saver : nullptr,
-                 lines ? &*lines : nullptr});
+                 ledger ? &*ledger : nullptr, saver ? &*saver : nullptr});
 
   if (options.sandbox) {
     int replaced_in = outputs.store.directory();
@@ -365,6 +361,8 @@ int run(Options options) {
   if (!options.names_given && isatty(STDIN_FILENO))
     return complain("no list of names: name a file, or pipe names in (see --help)");
 
+  std::string shared = shared_file(options);
+  if (!shared.empty()) return complain(shared);
   Outcome<ResolverList> list = read_resolvers(options.resolvers);
   if (!list.value) return complain(list.error);
   tell_of_problems(*list.value, "resolvers");

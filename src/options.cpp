@@ -81,11 +81,6 @@ void check(Parsing& p, const cxxopts::ParseResult& parsed) {
       return p.fail("--" + std::string(name) + " needs a --checkpoint FILE");
   if (o.unresolved == "-" || o.checkpoint == "-")
     return p.fail("--unresolved and --checkpoint need a file, not -");
-  for (const std::string* file : {&o.outfile, &o.unresolved})
-    if (!o.checkpoint.empty() && *file == o.checkpoint)
-      return p.fail("the --checkpoint needs a file of its own");
-  if (!o.unresolved.empty() && o.unresolved == o.outfile)
-    return p.fail("--unresolved needs a file of its own");
   bool own_output = o.outfile != "-";
   if (!o.checkpoint.empty() && o.processes > 1 && !own_output)
     return p.fail("--checkpoint with several --processes needs -w");

@@ -77,7 +77,8 @@ Checkpoint beginning(const Options& options, const Seat& seat, const Fd* input) 
 }
 
 // The newer of the two that the store holds, or none; or why there is none though there should be.
-Outcome<Checkpoint> newest(ReplacedFile& store, const std::string& path, bool& foreign) {
+// foreign: which of its files is somebody else's.
+Outcome<Checkpoint> newest(ReplacedFile& store, const std::string& path, std::string& foreign) {
   std::array<std::string, 2> contents;
   if (int error = store.read(contents)) return {{}, failure("cannot read " + path, error)};
   Outcome<Checkpoint> found;
@@ -91,8 +92,9 @@ Outcome<Checkpoint> newest(ReplacedFile& store, const std::string& path, bool& f
     // A first one that was cut short, beside or under an empty name, is as good as none.
     if (which == 0 && error != CheckpointError::none && !contents[0].empty()) {
       found.error = path + " " + std::string(describe(error));
-      foreign = error == CheckpointError::foreign;
     }
+    if (error == CheckpointError::foreign && !contents[which].empty())
+      foreign = path + (which == 0 ? "" : ".tmp");
   }
   if (found.value) found.error.clear();
   return found;
@@ -113,11 +115,11 @@ std::string load(const Options& options, const Seat& seat, const Fd* input, Outp
   std::string error =
       out.store.open(path, drops ? ReplacedFile::Way::in_turn : ReplacedFile::Way::rename);
   if (!error.empty()) return error;
-  bool foreign = false;
+  std::string foreign;
   Outcome<Checkpoint> made = newest(out.store, path, foreign);
   out.from = beginning(options, seat, input);
   if (!options.resume) {
-    if (foreign) return path + " is there and is no checkpoint: it is not overwritten";
+    if (!foreign.empty()) return foreign + " is there and is no checkpoint: it is not overwritten";
     if (made.value) out.from.sequence = made.value->sequence;
     return {};
   }

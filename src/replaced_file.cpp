@@ -1,6 +1,7 @@
 #include "ringdns/replaced_file.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
@@ -46,6 +47,14 @@ std::string ReplacedFile::open(const std::string& path, Way way) {
   way_ = way;
   directory_ = Fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory_.valid()) return failure();
+  // A device, say, would be replaced by a file.
+  for (const std::string& name : names_) {
+    struct stat there {};
+    bool exists = fstatat(directory_.get(), name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0;
+    bool removed = S_ISLNK(there.st_mode) && &name == &names_[1] && way == Way::rename;
+    if (exists && !S_ISREG(there.st_mode) && !removed)
+      return "cannot write to " + path + ": there is something that is no plain file";
+  }
   if (way == Way::rename) return {};
   for (size_t i = 0; i < names_.size(); ++i) {
     open_[i] = Fd(openat(directory_.get(), names_[i].c_str(), O_RDWR | O_CREAT | own,

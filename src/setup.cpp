@@ -86,6 +86,36 @@ uint64_t file_size(const Fd& fd) {
   return regular ? static_cast<uint64_t>(facts.st_size) : 0;
 }
 
+namespace {
+
+bool same_file(const std::string& a, const std::string& b) {
+  if (a.empty() || b.empty() || a == "-" || b == "-") return false;
+  struct stat one {}, other {};
+  if (stat(a.c_str(), &one) != 0 || stat(b.c_str(), &other) != 0) return a == b;
+  return S_ISREG(one.st_mode) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+}  // namespace
+
+std::string shared_file(const Options& options) {
+  struct Named {
+    const char* what;
+    const std::string& path;
+  };
+  constexpr size_t read = 2;  // of these; the others are written
+  std::string next = options.checkpoint.empty() ? "" : options.checkpoint + ".tmp";
+  const Named files[] = {{"the list of names", options.names}, {"-r", options.resolvers},
+                         {"-w", options.outfile},              {"--unresolved", options.unresolved},
+                         {"--checkpoint", options.checkpoint}, {"--checkpoint", next},
+                         {"--stats", options.stats_file},      {"-l", options.error_log}};
+  for (size_t written = read; written < std::size(files); ++written)
+    for (size_t other = 0; other < written; ++other)
+      if (same_file(files[written].path, files[other].path))
+        return std::string(files[written].what) + " would overwrite " + files[other].what + " (" +
+               files[other].path + ")";
+  return {};
+}
+
 Outcome<ResolverList> read_resolvers(const std::string& source) {
   // Addresses stand on the command line itself where the whole of it reads as such.
   ResolverList given = parse_resolver_commas(source);

@@ -118,10 +118,8 @@ bool Tcp::connect(uint32_t index, uint32_t server) {
     if (address.family() == options.to.family()) options.bind = address;
   // The port named with -b is UDP's: many connections cannot share one.
   if (options.bind.family() != AF_UNSPEC) options.bind.set_port(0);
-  if (options.to.is_ipv6() && !options_.sources.empty()) {
-    options.bind = draw_source(options_.sources, rng_);
-    options.foreign = true;
-  }
+  options.foreign = options.to.is_ipv6() && !options_.sources.empty();
+  if (options.foreign) options.bind = draw_source(options_.sources, rng_);
 
   uint32_t generation = (connection.generation + 1) & 0xffffff;
   Io::OpenedConnection opened = io_.connect(options, {index, generation, token_kind_});

@@ -77,10 +77,8 @@ Io::OpenedSocket Udp::open_socket(const Options& options, sa_family_t family, ui
   if (!candidates.empty()) socket.bind = candidates[port % candidates.size()];
   // A fixed port can be bound once only; further sockets on that address take the kernel's choice.
   if (port >= std::max<size_t>(candidates.size(), 1)) socket.bind.set_port(0);
-  if (family == AF_INET6 && !options.sources.empty()) {
-    socket.bind = draw_source(options.sources, rng_);
-    socket.foreign = true;
-  }
+  socket.foreign = family == AF_INET6 && !options.sources.empty();
+  if (socket.foreign) socket.bind = draw_source(options.sources, rng_);
   socket.receive_buffer = wanted_buffer_;
   socket.send_buffer = options.send_buffer.value_or(0);
   return io_.open_datagram_socket(socket, {port, 0, socket_kind_});

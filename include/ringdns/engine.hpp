@@ -61,7 +61,6 @@ class Engine final : private Tcp::User {
     Sink* unresolved = nullptr;  // --unresolved, which needs a ledger
     Ledger* ledger = nullptr;    // of lookups_.size() * lines_per_slot lines
     Saver* saver = nullptr;      // --checkpoint, likewise
-    Lines* lines = nullptr;  // -o Z: what is written of lookups goes through them
   };
   // Lines that wait for the answer of another take no slot; they are bounded as well.
   static constexpr uint32_t lines_per_slot = 4;
@@ -170,7 +169,6 @@ class Engine final : private Tcp::User {
   Sink* unresolved_;
   Ledger* ledger_;
   Saver* saver_;
-  Lines* lines_;
 
   DedicatedResolvers dedicated_;  // of the question being started
   uint8_t dedicated_count_ = 0;
@@ -187,7 +185,9 @@ class Engine final : private Tcp::User {
     Buffer text;
     uint32_t times;
   };
+  std::optional<Lines> lines_;  // -o Z: all that is written of lookups goes through them
   std::deque<Repeat> repeats_;  // output of names that several lines asked for
+  uint32_t transferring_ = 0;  // zones of which some is written
   uint64_t outstanding_ = 0;   // input lines, times types, without an outcome
   bool input_waits_ = false;   // there may be more to take, but for want of room
   signalfd_siginfo signal_info_{};

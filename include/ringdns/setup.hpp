@@ -27,6 +27,9 @@ Outcome<Fd> open_standard_error();
 // Regular files only; 0 for anything else.
 uint64_t file_size(const Fd& fd);
 
+// What would be written to a file that is read, or that something else is written to; empty: nothing.
+std::string shared_file(const Options& options);
+
 // Reads and parses the list that `-r` names.
 Outcome<ResolverList> read_resolvers(const std::string& source);
 // Reads a file of addresses of the same form; an error names what they are.

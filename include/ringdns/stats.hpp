@@ -15,7 +15,7 @@ enum class FailureReason : uint8_t {
   truncated,    // the answer was truncated and could not be completed
   unreachable,  // tries used up, the last one ended by an ICMP or a local network error
   interrupted,  // a signal ended the run first
-  incomplete,   // a zone transfer broke off after some of it was written
+  incomplete,   // a zone transfer broke off, or its reply was none
 };
 inline constexpr size_t failure_reasons = 6;
 std::string_view name(FailureReason reason);  // massdns's word where it has one: "TIMEOUT"

@@ -267,10 +267,15 @@ class Accounts(support.Case):
         self.assertFails(self.resume(path), f"{self.out} is shorter than when the checkpoint")
 
     def test_a_file_that_is_no_checkpoint_is_not_overwritten(self):
-        path = self.write("names", "a.test\n")
-        done = self.run_ringdns("-r", self.server, "--checkpoint", path, path)
-        self.assertFails(done, f"{path} is there and is no checkpoint: it is not overwritten")
-        self.assertEqual(self.lines(path), ["a.test"])
+        names = self.write("names", "a.test\n")
+        for name in ("mine", "other.tmp"):
+            path = self.write(name, "precious\n")
+            done = self.run_ringdns("-r", self.server, "--checkpoint", path.removesuffix(".tmp"), names)
+            self.assertFails(done, f"{path} is there and is no checkpoint: it is not overwritten")
+            self.assertEqual(self.lines(path), ["precious"])
+        os.mkfifo(self.path("pipe"))
+        done = self.run_ringdns("-r", self.server, "--checkpoint", self.path("pipe"), names)
+        self.assertFails(done, "there is something that is no plain file")
 
     def test_resuming_what_was_never_begun_begins_it(self):
         names = self.write("names", "a.test\nb.test\n")
@@ -302,12 +307,26 @@ class Accounts(support.Case):
                 (["--checkpoint-interval", "5"], "--checkpoint-interval needs a --checkpoint FILE"),
                 (["--checkpoint", "-"], "need a file, not -"),
                 (["--unresolved", "-"], "need a file, not -"),
-                (["--checkpoint", "x", "-w", "x"], "the --checkpoint needs a file of its own"),
-                (["--unresolved", "x", "-w", "x"], "--unresolved needs a file of its own"),
+                (["--checkpoint", "x", "-w", "x"], "--checkpoint would overwrite -w (x)"),
+                (["--unresolved", "x", "-w", "x"], "--unresolved would overwrite -w (x)"),
                 (["--checkpoint", "x", "-o", "B"], "--checkpoint with -o B needs -w"),
                 (["--checkpoint", "x", "--processes", "2"], "--checkpoint with several --processes")):
             with self.subTest(arguments=arguments):
                 self.assertFails(self.run_ringdns("-r", self.server, *arguments), message)
+
+    def test_what_is_read_is_not_overwritten(self):
+        names, resolvers = self.write("names", "a.test\n"), self.write("resolvers", self.server)
+        os.symlink(names, self.path("link"))
+        for option in ("-w", "--unresolved", "--checkpoint", "--stats", "-l"):
+            for file in (names, self.path("link"), resolvers):
+                with self.subTest(option=option, file=file):
+                    self.assertFails(self.run_ringdns("-r", resolvers, option, file, names),
+                                     f"{option} would overwrite ")
+        done = self.run_ringdns("-r", resolvers, "--checkpoint", self.path("state"), "-w",
+                                self.path("state.tmp"), names)
+        self.assertFails(done, "--checkpoint would overwrite -w ")
+        self.assertEqual(self.lines(names), ["a.test"])
+        self.assertEqual(self.lines(resolvers), [self.server])
 
 
 if __name__ == "__main__":

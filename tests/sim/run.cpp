@@ -45,7 +45,7 @@ class Run {
       : scenario_(scenario), trace_(trace), options_(options_of(scenario)), host_(scenario),
         rng_(seed_of(scenario.seed, Stream::engine)),
         lookups_(options_.concurrency, options_.extended_input),
-        servers_(scenario, options_.tcp_pipeline, trace,
+        servers_(scenario, options_, trace,
                  [this](Token token) { return live(token); }),
         io_(servers_, trace), udp_(io_, rng_, lookups_, socket_token, query_token),
         tcp_(io_, rng_, lookups_, options_, stats_.tcp, connection_token),

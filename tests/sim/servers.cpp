@@ -26,8 +26,8 @@ uint8_t fold(uint8_t octet) { return octet >= 'A' && octet <= 'Z' ? octet | 0x20
 
 }  // namespace
 
-Servers::Servers(const Scenario& scenario, uint32_t tcp_pipeline, Trace& trace, Live live)
-    : scenario_(scenario), tcp_pipeline_(tcp_pipeline), trace_(trace), live_(std::move(live)),
+Servers::Servers(const Scenario& scenario, const Options& options, Trace& trace, Live live)
+    : scenario_(scenario), options_(options), trace_(trace), live_(std::move(live)),
       dice_(scenario.seed, Stream::network), faults_(scenario.faults),
       plan_(responder::parse_plan(scenario.plan)),
       calm_plan_(responder::parse_plan("* delay 1ms answer\n")) {

@@ -8,6 +8,7 @@
 
 #include "kernel.hpp"
 #include "respond.hpp"
+#include "ringdns/options.hpp"
 #include "scenario.hpp"
 
 namespace sim {
@@ -16,7 +17,7 @@ class Servers final : public World {
  public:
   // live: whether the lookup that a query's token names is still the one it was sent for.
   using Live = std::function<bool(Token)>;
-  Servers(const Scenario& scenario, uint32_t tcp_pipeline, Trace& trace, Live live);
+  Servers(const Scenario& scenario, const Options& options, Trace& trace, Live live);
   void attach(SimIo& io) { io_ = &io; }
 
   // From now on the network is good, and so are the servers; connections that are not stay so.
@@ -43,13 +44,16 @@ class Servers final : public World {
   struct Server {
     Address address;
     responder::ListenerState listener;
+    uint32_t up = 0;     // connections
+    uint32_t vain = 0;   // connects since then, with none up
+    Instant vain_since{};
   };
   struct Peer {
     uint32_t server = 0, generation = 0;
     responder::StreamState state;
     Octets partial;
     Instant last_arrival{};
-    bool deaf = false, finished = false;
+    bool up = false, deaf = false, finished = false;
     size_t unread = 0;
     std::vector<uint16_t> owed;  // ids of queries without a reply
   };
@@ -68,6 +72,7 @@ class Servers final : public World {
   void refuse(uint32_t socket, const Datagram& datagram);
   bool may_be_believed(Bytes query) const;
   static void mark(MutableBytes message);
+  void check_patience(Server& server);
   void take_message(uint32_t connection, Bytes message);
   void perform(uint32_t connection);
   void postpone(uint32_t connection, const responder::Action& action);
@@ -79,7 +84,7 @@ class Servers final : public World {
   Duration latency() { return dice_.time(scenario_.latency / 2, scenario_.latency * 3 / 2); }
 
   const Scenario& scenario_;
-  uint32_t tcp_pipeline_;
+  const Options& options_;
   Trace& trace_;
   Live live_;
   SimIo* io_ = nullptr;

@@ -34,7 +34,10 @@ World::Reception Servers::on_connect(uint32_t connection, const ConnectOptions& 
   auto found = by_address_.find(options.to);
   auto door = found == by_address_.end() ? responder::Door::blackhole
                                          : servers_[found->second].listener.plan->settings.tcp;
-  if (found != by_address_.end()) peer.server = found->second;
+  if (found != by_address_.end()) {
+    peer.server = found->second;
+    check_patience(servers_[peer.server]);
+  }
   if (door == responder::Door::refuse || dice_.chance(faults_.refused)) {
     out.result = -ECONNREFUSED;
   } else if (door == responder::Door::blackhole || dice_.chance(faults_.blackhole)) {
@@ -48,8 +51,23 @@ World::Reception Servers::on_connect(uint32_t connection, const ConnectOptions& 
   return out;
 }
 
+// REQ 15: one whose connects all fail is left alone, for 1.5 s at least.
+void Servers::check_patience(Server& server) {
+  constexpr Duration least_cooldown = 1500ms;
+  uint32_t allowed = 4 + 2 * std::max(options_.tcp_per_server, 4u);
+  if (server.up > 0) return;
+  if (io_->now() - server.vain_since >= least_cooldown) {
+    server.vain_since = io_->now();
+    server.vain = 0;
+  }
+  if (++server.vain > allowed) violation("a server whose connects all fail is not left alone");
+}
+
 void Servers::on_connected(uint32_t connection) {
   Peer& peer = peers_[connection];
+  peer.up = true;
+  ++servers_[peer.server].up;
+  servers_[peer.server].vain = 0;
   actions_.clear();
   responder::on_accept(servers_[peer.server].listener, peer.state, io_->now(), actions_);
   perform(connection);
@@ -104,7 +122,7 @@ void Servers::take_message(uint32_t connection, Bytes message) {
   if (std::find(peer.owed.begin(), peer.owed.end(), id) != peer.owed.end())
     violation("an id is in flight twice on one connection: %s", describe(message).c_str());
   peer.owed.push_back(id);
-  if (peer.owed.size() > tcp_pipeline_)
+  if (peer.owed.size() > options_.tcp_pipeline)
     violation("%zu queries are out on one connection", peer.owed.size());
   responder::on_message(servers_[peer.server].listener, peer.state, message, io_->now(), actions_);
 }
@@ -212,6 +230,7 @@ Instant Servers::arrival(Peer& peer) {
 
 void Servers::on_close(uint32_t connection, CloseKind) {
   Peer& peer = peers_[connection];
+  if (peer.up) --servers_[peer.server].up;
   uint32_t generation = peer.generation + 1;
   peer = Peer();
   peer.generation = generation;

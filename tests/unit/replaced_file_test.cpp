@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <filesystem>
@@ -37,6 +38,20 @@ std::array<std::string, 2> contents(const ReplacedFile& file) {
 }
 
 }  // namespace
+
+TEST_CASE("what is no plain file is not replaced by one") {
+  Directory directory;
+  for (std::string_view name : {"pipe", "pipe.tmp"}) {
+    std::string path = directory.path + "/" + std::string(name);
+    REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+    for (ReplacedFile::Way way : {ReplacedFile::Way::rename, ReplacedFile::Way::in_turn}) {
+      ReplacedFile file;
+      CHECK(file.open(directory.path + "/pipe", way).find("no plain file") != std::string::npos);
+    }
+    CHECK(std::filesystem::is_fifo(path));
+    std::filesystem::remove(path);
+  }
+}
 
 TEST_CASE("by renaming, the file is replaced whole, and a temporary one left behind is no matter") {
   Directory directory;
