@@ -1,6 +1,7 @@
 // Packets damaged at random, through the index and all formatters. Run it under sanitizers.
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <random>
 
 #include "../packets.hpp"
@@ -140,8 +141,9 @@ TEST_CASE("the packets that are damaged are sound before") {
   }
 }
 
-TEST_CASE("300,000 damaged packets: no crash, and every output keeps its form") {
-  constexpr int rounds = 300'000;
+TEST_CASE("damaged packets: no crash, and every output keeps its form") {
+  // Sanitizers are slow, and see the fuzz targets' corpora as well.
+  const int rounds = std::getenv("RINGDNS_SANITIZED") ? 60'000 : 300'000;
   constexpr const char* formats[] = {"S", "Sntlisqrum", "F", "L0", "J", "Ja", "B", "Z"};
   std::vector<std::unique_ptr<Formatter>> formatters;
   for (const char* letters : formats)

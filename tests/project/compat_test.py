@@ -63,7 +63,7 @@ CONTRACT = [
      (CALLERS, "axiom")),
     ("L, L0", (FORMATS, "L: names that have an answer")),
     ("J: keys and their order; a; e; always valid", (FORMATS, "J: massdns's keys"),
-     (FORMATS, "J with a"), (FORMATS, "J with e"), (ROBUST, "300,000 damaged packets")),
+     (FORMATS, "J with a"), (FORMATS, "J with e"), (ROBUST, "damaged packets")),
     ("B: the header and the packets, as dnsparse.py reads them", (FORMATS, "B: the header"),
      (SCRIPTS, "binary")),
     ("status once a second unless -q, with massdns's keys", (RESOLVE, "status_json_has_massdns"),
