@@ -53,7 +53,8 @@ void Engine::advance(const Turn& turn) {
   if (unresolved_) unresolved_->pump(now_, ending);
   log_.pump(now_, ending);
   status_sink_.pump(now_, ending);
-  if (saver_) saver_->advance(now_, !held_up() && transferring_ == 0, all_done());
+  // Half a zone is no outcome.
+  if (saver_) saver_->advance(now_, !held_up() && transfers_.empty(), all_done());
 }
 
 void Engine::work() {
@@ -238,7 +239,6 @@ void Engine::on_transfer(uint32_t slot) {
     case TransferProgress::State::done: tcp_.complete(slot); return accept(slot, from, Transport::tcp);
     case TransferProgress::State::more: break;
   }
-  transferring_ += !lookup.transferring;
   lookup.transferring = true;
   write_reply(slot, from, Transport::tcp, true);
   lookups_.to_tcp_wait(slot, now_ + options_.tcp_timeout);
@@ -404,7 +404,6 @@ void Engine::finish(uint32_t slot) {
   if (lookup.state == LookupState::tcp_queued || lookup.state == LookupState::tcp_wait)
     tcp_.withdraw(slot);
   if (lookup.transfer) transfers_.erase(slot);
-  transferring_ -= lookup.transferring;
   lookups_.finish(slot);
 }
 

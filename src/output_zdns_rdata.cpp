@@ -103,27 +103,19 @@ bool node(Buffer& out, Rdata& rdata) {
   return true;
 }
 
-// RFC 3123 4, as Go writes a network: its address, and its mask in base64.
+// As Go writes a network: its address, and its mask in base64.
 bool address_prefix(Buffer& out, Rdata& rdata) {
-  constexpr uint8_t negation = 0x80;
-  uint16_t family;
-  uint8_t prefix, length;
-  Bytes part;
-  if (!rdata.take_u16(family) || !rdata.take_u8(prefix) || !rdata.take_u8(length)) return false;
-  if (family != 1 && family != 2) return false;
-  const size_t size = family == 1 ? 4 : 16;
-  if (prefix > 8 * size || (length & ~negation) > static_cast<int>(size) ||
-      !rdata.take(length & 0x7f, part))
-    return false;
-  std::array<uint8_t, 16> address{}, mask{};
-  std::copy(part.begin(), part.end(), address.begin());
-  for (size_t bit = 0; bit < prefix; ++bit) mask[bit / 8] |= static_cast<uint8_t>(0x80 >> bit % 8);
+  AddressPrefix item;
+  if (!take_address_prefix(rdata, item)) return false;
+  std::array<uint8_t, 16> mask{};
+  for (size_t bit = 0; bit < item.prefix; ++bit)
+    mask[bit / 8] |= static_cast<uint8_t>(0x80 >> bit % 8);
   out.append("{\"negation\":");
-  out.append(length & negation ? "true" : "false");
+  out.append(item.negated ? "true" : "false");
   out.append(",\"network\":{\"IP\":\"");
-  (family == 1 ? append_ipv4 : append_ipv6)(out, address.data());
+  (item.family == 1 ? append_ipv4 : append_ipv6)(out, item.address.data());
   out.append("\",\"Mask\":\"");
-  append_base64(out, Bytes(mask).first(size));
+  append_base64(out, Bytes(mask).first(item.family == 1 ? 4 : 16));
   out.append("\"}}");
   return true;
 }

@@ -4,6 +4,28 @@
 #include "ringdns/rdata.hpp"
 #include "ringdns/text.hpp"
 
+namespace ringdns {
+
+// Trailing zero octets of an address are not sent.
+bool take_address_prefix(Rdata& rdata, AddressPrefix& item) {
+  constexpr uint8_t negation = 0x80;
+  uint8_t length;
+  Bytes part;
+  if (!rdata.take_u16(item.family) || !rdata.take_u8(item.prefix) || !rdata.take_u8(length))
+    return false;
+  if (item.family != 1 && item.family != 2) return false;
+  const uint8_t most = item.family == 1 ? 4 : 16;
+  item.negated = length & negation;
+  length &= static_cast<uint8_t>(~negation);
+  if (length > most || item.prefix > 8 * most || !rdata.take(length, part)) return false;
+  if (!part.empty() && part.back() == 0) return false;
+  item.address = {};
+  std::copy(part.begin(), part.end(), item.address.begin());
+  return true;
+}
+
+}  // namespace ringdns
+
 namespace ringdns::field {
 
 namespace {
@@ -60,32 +82,18 @@ bool a6(Buffer& out, Rdata& rdata) {
   return name(out, rdata);
 }
 
-// RFC 3123 4: trailing zero octets of an address are not sent.
 bool address_prefixes(Buffer& out, Rdata& rdata) {
-  constexpr uint8_t negation = 0x80;
   const char* separator = "";
+  AddressPrefix item;
   while (rdata.left() > 0) {
-    uint16_t family;
-    uint8_t prefix, length;
-    Bytes part;
-    if (!rdata.take_u16(family) || !rdata.take_u8(prefix) || !rdata.take_u8(length)) return false;
-    if (family != 1 && family != 2) return false;
-    const uint8_t most = family == 1 ? 4 : 16;
-    const bool negated = length & negation;
-    length &= static_cast<uint8_t>(~negation);
-    if (length > most || prefix > 8 * most || !rdata.take(length, part)) return false;
-    if (!part.empty() && part.back() == 0) return false;
-    std::array<uint8_t, 16> octets{};
-    std::copy(part.begin(), part.end(), octets.begin());
+    if (!take_address_prefix(rdata, item)) return false;
     out.append(separator);
-    out.append(negated ? "!" : "");
-    out.append(family == 1 ? "1:" : "2:");
-    if (family == 1)
-      append_ipv4(out, octets.data());
-    else
-      append_ipv6(out, octets.data());
+    if (item.negated) out.append('!');
+    out.append_decimal(item.family);
+    out.append(':');
+    (item.family == 1 ? append_ipv4 : append_ipv6)(out, item.address.data());
     out.append('/');
-    out.append_decimal(prefix);
+    out.append_decimal(item.prefix);
     separator = " ";
   }
   return true;

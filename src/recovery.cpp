@@ -10,10 +10,6 @@ namespace ringdns {
 
 namespace {
 
-std::string failure(const std::string& what, int error) {
-  return what + ": " + std::strerror(error);
-}
-
 bool regular(const Fd& fd) {
   struct stat facts {};
   return fstat(fd.get(), &facts) == 0 && S_ISREG(facts.st_mode);
@@ -78,9 +74,8 @@ Checkpoint beginning(const Options& options, const Seat& seat, const Fd* input) 
 
 // The newer of the two that the store holds, or none; or why there is none though there should be.
 // foreign: which of its files is somebody else's.
-Outcome<Checkpoint> newest(ReplacedFile& store, const std::string& path, std::string& foreign) {
-  std::array<std::string, 2> contents;
-  if (int error = store.read(contents)) return {{}, failure("cannot read " + path, error)};
+Outcome<Checkpoint> newest(ReplacedFile& store, const std::array<std::string, 2>& contents,
+                           const std::string& path, std::string& foreign) {
   Outcome<Checkpoint> found;
   for (uint32_t which = 0; which < contents.size(); ++which) {
     Checkpoint read;
@@ -90,9 +85,8 @@ Outcome<Checkpoint> newest(ReplacedFile& store, const std::string& path, std::st
       store.set_newer(which);
     }
     // A first one that was cut short, beside or under an empty name, is as good as none.
-    if (which == 0 && error != CheckpointError::none && !contents[0].empty()) {
+    if (which == 0 && error != CheckpointError::none && !contents[0].empty())
       found.error = path + " " + std::string(describe(error));
-    }
     if (error == CheckpointError::foreign && !contents[which].empty())
       foreign = path + (which == 0 ? "" : ".tmp");
   }
@@ -115,8 +109,10 @@ std::string load(const Options& options, const Seat& seat, const Fd* input, Outp
   std::string error =
       out.store.open(path, drops ? ReplacedFile::Way::in_turn : ReplacedFile::Way::rename);
   if (!error.empty()) return error;
+  std::array<std::string, 2> contents;
+  if (int unread = out.store.read(contents)) return failure("cannot read " + path, unread);
   std::string foreign;
-  Outcome<Checkpoint> made = newest(out.store, path, foreign);
+  Outcome<Checkpoint> made = newest(out.store, contents, path, foreign);
   out.from = beginning(options, seat, input);
   if (!options.resume) {
     if (!foreign.empty()) return foreign + " is there and is no checkpoint: it is not overwritten";

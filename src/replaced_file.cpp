@@ -14,8 +14,10 @@ constexpr mode_t readable_by_all = 0666;  // as umask permits
 // A link that somebody else put there is not followed: the directory may be everybody's.
 constexpr int own = O_CLOEXEC | O_NOFOLLOW;
 
-int read_file(const Fd& file, std::string& out) {
-  constexpr size_t step = 64 * 1024;
+}  // namespace
+
+int read_all(const Fd& file, std::string& out) {
+  constexpr size_t step = 256 * 1024;
   for (;;) {
     size_t size = out.size();
     out.resize(size + step);
@@ -25,8 +27,6 @@ int read_file(const Fd& file, std::string& out) {
     if (got < 0 && errno != EINTR) return errno;
   }
 }
-
-}  // namespace
 
 int write_all(const Fd& file, Bytes bytes) {
   while (!bytes.empty()) {
@@ -70,7 +70,7 @@ int ReplacedFile::read(std::array<std::string, 2>& contents) const {
     Fd file(openat(directory_.get(), names_[i].c_str(), O_RDONLY | own));
     if (!file.valid() && errno == ENOENT) continue;
     if (!file.valid()) return errno;
-    if (int error = read_file(file, contents[i])) return error;
+    if (int error = read_all(file, contents[i])) return error;
   }
   return 0;
 }

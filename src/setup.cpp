@@ -19,15 +19,13 @@
 #include <nss.h>
 #endif
 
+#include "ringdns/replaced_file.hpp"  // read_all
+
 namespace ringdns {
 
 namespace {
 
 constexpr id_t nobody_id = 65534;
-
-std::string failure(const std::string& what, int error) {
-  return what + ": " + std::strerror(error);
-}
 
 Outcome<Fd> duplicate(int fd, const char* what) {
   Fd copy(fcntl(fd, F_DUPFD_CLOEXEC, 3));
@@ -45,20 +43,11 @@ void stay_out_of_nss_modules() {
 #endif
 }
 
-Outcome<std::string> read_all(const Fd& fd, const std::string& what) {
-  std::string text;
-  constexpr size_t step = 256 * 1024;
-  for (;;) {
-    size_t size = text.size();
-    text.resize(size + step);
-    ssize_t got = read(fd.get(), text.data() + size, step);
-    if (got < 0 && errno != EINTR) return {{}, failure("cannot read " + what, errno)};
-    text.resize(size + static_cast<size_t>(std::max<ssize_t>(got, 0)));
-    if (got == 0) return {std::move(text), {}};
-  }
-}
-
 }  // namespace
+
+std::string failure(const std::string& what, int error) {
+  return what + ": " + std::strerror(error);
+}
 
 Outcome<Fd> open_input(const std::string& path) {
   if (path == "-") return duplicate(STDIN_FILENO, "stdin is closed");
@@ -126,9 +115,10 @@ Outcome<ResolverList> read_resolvers(const std::string& source) {
 Outcome<ResolverList> read_addresses(const std::string& path, const std::string& what) {
   Outcome<Fd> file = open_input(path);
   if (!file.value) return {{}, what + ": " + file.error};
-  Outcome<std::string> text = read_all(*file.value, path == "-" ? "stdin" : path);
-  if (!text.value) return {{}, what + ": " + text.error};
-  return {parse_resolver_list(*text.value), {}};
+  std::string text;
+  if (int error = read_all(*file.value, text))
+    return {{}, what + ": " + failure("cannot read " + (path == "-" ? "stdin" : path), error)};
+  return {parse_resolver_list(text), {}};
 }
 
 Outcome<Fd> take_signals() {

@@ -104,9 +104,9 @@ class Engine final : private Tcp::User {
   void give_up(uint32_t slot, FailureReason reason);
   void finish(uint32_t slot);
   void abandon_all();
-  // more: another message of the same answer follows.
 
   // What is written: engine_output.cpp
+  // more: another message of the same answer follows.
   void write_reply(uint32_t slot, const Address& from, Transport transport, bool more = false);
   void append_reply(uint32_t slot, const Address& from, Transport transport, bool more);
   void write_failure(uint32_t slot, FailureReason reason);
@@ -174,7 +174,7 @@ class Engine final : private Tcp::User {
   uint8_t dedicated_count_ = 0;
   std::vector<uint8_t> first_options_;  // those, for a connection's first query
   TruncationMemory truncation_;
-  std::unordered_map<uint32_t, TransferProgress> transfers_;  // by slot; few at a time
+  std::unordered_map<uint32_t, TransferProgress> transfers_;  // by slot, of which some came; few
 
   Message message_;  // the reply at hand, indexed
   Instant now_{}, started_{}, next_report_{};
@@ -187,7 +187,6 @@ class Engine final : private Tcp::User {
   };
   std::optional<Lines> lines_;  // -o Z: all that is written of lookups goes through them
   std::deque<Repeat> repeats_;  // output of names that several lines asked for
-  uint32_t transferring_ = 0;  // zones of which some is written
   uint64_t outstanding_ = 0;   // input lines, times types, without an outcome
   bool input_waits_ = false;   // there may be more to take, but for want of room
   signalfd_siginfo signal_info_{};

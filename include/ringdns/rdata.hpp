@@ -69,6 +69,15 @@ class Rdata {
   bool bad_name_ = false;
 };
 
+// An item of APL (RFC 3123 4).
+struct AddressPrefix {
+  uint16_t family;  // 1: IPv4, 2: IPv6
+  uint8_t prefix;   // bits
+  bool negated;
+  std::array<uint8_t, 16> address;
+};
+bool take_address_prefix(Rdata& rdata, AddressPrefix& item);
+
 // Appends one field, which may be nothing. false: this is not what stands there; what was
 // appended then is to be taken back.
 using Field = bool (*)(Buffer& out, Rdata& rdata);

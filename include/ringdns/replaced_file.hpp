@@ -43,6 +43,8 @@ class ReplacedFile {
   uint32_t newer_ = 0;
 };
 
+// All of it from where the file stands, behind what out holds. Returns an errno.
+int read_all(const Fd& file, std::string& out);
 // All of it, or an errno.
 int write_all(const Fd& file, Bytes bytes);
 

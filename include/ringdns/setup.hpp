@@ -18,6 +18,9 @@ struct Outcome {
   std::string error;
 };
 
+// "what: why", of an errno.
+std::string failure(const std::string& what, int error);
+
 // "-" is stdin. A directory is an error.
 Outcome<Fd> open_input(const std::string& path);
 // "-" is stdout. Created, emptied, or, to keep what is there, appended to; readable by all, as umask

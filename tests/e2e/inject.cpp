@@ -3,7 +3,8 @@
 //
 //     inject PID open PATH | execve PATH | socket FAMILY | exec_memory
 //
-// Exit code 77: this host cannot do that (another architecture, no right to trace).
+// Exit code 77: this host cannot do that (another architecture, no right to trace). 75: not now, as
+// the process computes.
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -20,7 +21,7 @@
 
 namespace {
 
-constexpr int not_here = 77;
+constexpr int not_here = 77, not_now = 75;
 
 [[noreturn]] void give_up(const char* what) {
   std::fprintf(stderr, "inject: %s: %s\n", what, std::strerror(errno));
@@ -54,6 +55,11 @@ void to_next_call(pid_t pid) {
   wait_for_stop(pid);
 }
 
+bool was_interrupted(long result) {
+  constexpr long first = 512, last = 516;  // the kernel's own ERESTARTSYS to ERESTART_RESTARTBLOCK
+  return result == -EINTR || (-result >= first && -result <= last);
+}
+
 long make(pid_t pid, Call call, const std::string& path) {
   if (ptrace(PTRACE_SEIZE, pid, 0, 0) != 0) give_up("PTRACE_SEIZE");
   if (ptrace(PTRACE_INTERRUPT, pid, 0, 0) != 0) give_up("PTRACE_INTERRUPT");
@@ -62,7 +68,7 @@ long make(pid_t pid, Call call, const std::string& path) {
   if (ptrace(PTRACE_GETREGS, pid, 0, &before) != 0) give_up("PTRACE_GETREGS");
   constexpr long syscall_instruction = 0x050f;
   if ((ptrace(PTRACE_PEEKTEXT, pid, before.rip - 2, 0) & 0xffff) != syscall_instruction)
-    give_up("it was not in a system call");
+    std::exit(not_now);
 
   constexpr unsigned long long below_red_zone = 4096;
   unsigned long long text = before.rsp - below_red_zone;
@@ -79,9 +85,12 @@ long make(pid_t pid, Call call, const std::string& path) {
   to_next_call(pid);
   user_regs_struct after{};
   if (ptrace(PTRACE_GETREGS, pid, 0, &after) != 0) give_up("PTRACE_GETREGS");
-  // Back to before: the call that was interrupted is made again.
-  before.rip -= 2;
-  before.rax = before.orig_rax;
+  // Back to before. A call that was interrupted is made again; one that was done is not, for what
+  // it did would be lost or done twice.
+  if (was_interrupted(static_cast<long>(before.rax))) {
+    before.rip -= 2;
+    before.rax = before.orig_rax;
+  }
   before.orig_rax = ~0ULL;
   if (ptrace(PTRACE_SETREGS, pid, 0, &before) != 0) give_up("PTRACE_SETREGS");
   ptrace(PTRACE_DETACH, pid, 0, 0);

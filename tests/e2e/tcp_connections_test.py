@@ -1,4 +1,4 @@
-"""The requirements 13 to 18 of design/tcp.md, the table of connections, over real sockets: each
+"""The requirements 13 to 18 of tcp.md, the table of connections, over real sockets: each
 test's name has its requirement's number."""
 
 import ctypes

@@ -1,4 +1,4 @@
-"""The requirements 19 to 25 of design/tcp.md, what happens on connections and who is believed, over
+"""The requirements 19 to 25 of tcp.md, what happens on connections and who is believed, over
 real sockets: each test's name has its requirement's number."""
 
 import os

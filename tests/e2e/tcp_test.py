@@ -1,4 +1,4 @@
-"""The requirements 1 to 12 of design/tcp.md, truncation and EDNS, over real sockets: each test's
+"""The requirements 1 to 12 of tcp.md, truncation and EDNS, over real sockets: each test's
 name has its requirement's number. 13 to 18 are in tcp_connections_test.py, the others in
 tcp_exchange_test.py."""
 

@@ -13,21 +13,6 @@ using fuzz::require;
 
 namespace {
 
-std::string expanded(Bytes octets) {
-  fuzz::Input input(octets.data(), octets.size());
-  std::string out;
-  while (!input.empty() && out.size() < 400'000) {
-    const uint8_t octet = input.u8();
-    if (octet != 0xfe) {
-      out += static_cast<char>(octet);
-      continue;
-    }
-    const uint16_t length = input.u16();
-    out.append(length, static_cast<char>(input.u8()));
-  }
-  return out;
-}
-
 // A file that is there: each read gives a piece, at once.
 class Pieces : public fuzz::NoIo {
  public:
@@ -144,7 +129,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (flags & 2) options.types = {type::ptr, type::a};
   const LineShare share = flags & 4 ? LineShare{2, 3} : LineShare{};
   const size_t chosen = 1 + size_t{input.u8()} * (flags & 8 ? 1000 : 1);
-  const std::string text = expanded(input.rest());
+  const std::string text = fuzz::expanded(input.rest(), 400'000);
   const size_t piece = std::max(chosen, text.size() / 4096);  // long ones not octet by octet
 
   Outcomes outcomes;

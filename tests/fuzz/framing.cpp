@@ -16,21 +16,6 @@ constexpr size_t prefixed_limit = 2 + 65535;
 
 using Messages = std::vector<std::string>;
 
-std::string expanded(Bytes octets) {
-  fuzz::Input input(octets.data(), octets.size());
-  std::string out;
-  while (!input.empty() && out.size() < 150'000) {
-    const uint8_t octet = input.u8();
-    if (octet != 0xfe) {
-      out += static_cast<char>(octet);
-      continue;
-    }
-    const uint16_t length = input.u16();
-    out.append(length, static_cast<char>(input.u8()));
-  }
-  return out;
-}
-
 struct Outcome {
   Messages messages;
   Framing::Outcome outcome = Framing::Outcome::ok;
@@ -87,7 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::Input input(data, size);
   const Bytes lengths = input.take(input.u8() % 16);
   const size_t stop_after = input.u8();
-  const std::string stream = expanded(input.rest());
+  const std::string stream = fuzz::expanded(input.rest(), 150'000);
   const Outcome expected = reference(stream, stop_after);
   const Outcome got = in_pieces(stream, lengths, stop_after);
   require(got.messages == expected.messages, "the same messages as from the whole stream");

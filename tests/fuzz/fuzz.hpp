@@ -47,4 +47,20 @@ class Input {
   ringdns::Bytes bytes_;
 };
 
+// Long texts out of short inputs: 0xfe stands for a run (its length, the octet).
+inline std::string expanded(ringdns::Bytes octets, size_t enough) {
+  Input input(octets.data(), octets.size());
+  std::string out;
+  while (!input.empty() && out.size() < enough) {
+    const uint8_t octet = input.u8();
+    if (octet != 0xfe) {
+      out += static_cast<char>(octet);
+      continue;
+    }
+    const uint16_t length = input.u16();
+    out.append(length, static_cast<char>(input.u8()));
+  }
+  return out;
+}
+
 }  // namespace fuzz
