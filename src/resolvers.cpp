@@ -92,7 +92,8 @@ ResolverList parse_resolver_list(std::string_view text) { return parse_separated
 ResolverList parse_resolver_commas(std::string_view text) { return parse_separated(text, ','); }
 
 Resolvers::Resolvers(std::vector<Address> addresses)
-    : addresses_(std::move(addresses)), plain_until_(addresses_.size()) {
+    : addresses_(std::move(addresses)), plain_until_(addresses_.size()),
+      counts_(addresses_.size()) {
   ensure(!addresses_.empty(), "a run has resolvers");
 }
 
@@ -102,6 +103,13 @@ uint32_t Resolvers::choose(Rng& rng, std::span<const uint32_t> avoid) const {
   uint32_t index = rng.below(size());
   while (std::find(avoid.begin(), avoid.end(), index) != avoid.end()) index = (index + 1) % size();
   return index;
+}
+
+ResolverFacts Resolvers::facts(uint32_t index) const {
+  ResolverFacts facts;
+  facts.address = addresses_[index];
+  facts.counts = counts_[index];
+  return facts;
 }
 
 void Resolvers::remember_plain(uint32_t index, Instant now) {

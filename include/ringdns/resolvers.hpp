@@ -1,4 +1,4 @@
-// Level 3: the resolvers that the user named.
+// Level 4: the resolvers that the user named.
 #pragma once
 
 #include <string>
@@ -7,6 +7,7 @@
 
 #include "ringdns/address.hpp"
 #include "ringdns/base.hpp"
+#include "ringdns/resolver_facts.hpp"
 #include "ringdns/rng.hpp"
 
 namespace ringdns {
@@ -45,9 +46,13 @@ class Resolvers {
   bool plain(uint32_t index, Instant now) const { return now < plain_until_[index]; }
   void remember_plain(uint32_t index, Instant now);
 
+  ResolverCounts& counts(uint32_t index) { return counts_[index]; }
+  ResolverFacts facts(uint32_t index) const;
+
  private:
   std::vector<Address> addresses_;
   std::vector<Instant> plain_until_;
+  std::vector<ResolverCounts> counts_;
 };
 
 }  // namespace ringdns
