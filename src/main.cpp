@@ -1,4 +1,4 @@
-// Level 7: wiring, processes, exit code.
+// Level 8: wiring, processes, exit code.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -154,7 +154,9 @@ int work(const Options& options, const std::vector<Address>& addresses, Files fi
   if (reachable.size() < addresses.size() && seat.index == 0)
     notice(options, std::to_string(addresses.size() - reachable.size()) +
                         " resolvers are left out: no socket of their address family");
-  Resolvers resolvers(std::move(reachable));
+  Resolvers resolvers(std::move(reachable),
+                      {double{1} * options.resolver_rate / options.processes, options.concurrency,
+                       (options.tries + 1) * options.interval});
 
   StreamId signals = io.open_stream(std::move(files.signals));
   StreamId input = io.open_stream(std::move(files.input));
@@ -396,6 +398,9 @@ int run(Options options) {
   if (error.empty()) error = take(files.signals, take_signals());
   if (!error.empty()) return complain(error);
 
+  if (options.concurrency_auto)
+    options.concurrency = static_cast<uint32_t>(
+        std::clamp<size_t>(list.value->addresses.size() * 64, 10'000, 200'000));
   if (several) return supervise(options, list.value->addresses, std::move(files));
   return work(options, list.value->addresses, std::move(files), {});
 }

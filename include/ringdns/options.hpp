@@ -60,6 +60,9 @@ struct Options {
 
   // resolving
   uint32_t concurrency = 10000;  // -s: lookups in flight
+  bool concurrency_auto = false; // -s auto: as many as the resolvers' windows may come to
+  uint32_t rate = 0;             // --rate: queries a second, of the whole run; 0: any
+  uint32_t resolver_rate = 0;      // --resolver-rate: likewise, to each resolver
   uint32_t tries = 50;           // -c
   Duration interval = std::chrono::milliseconds(500);  // -i
   bool norecurse = false, predictable = false, sticky = false;
