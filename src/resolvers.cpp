@@ -117,7 +117,10 @@ void Resolvers::advance(Instant now) {
   }
   if (!hopeless_ && now - heard_ >= limits_.patience) {
     hopeless_ = true;
-    for (uint32_t index = 0; index < size(); ++index) place(index);
+    for (uint32_t index = 0; index < size(); ++index) {
+      paces_[index].forget_rate();
+      place(index);
+    }
   }
 }
 
@@ -144,13 +147,7 @@ void Resolvers::returned(uint32_t index, TryOutcome outcome, Instant sent, Insta
   Pace& pace = paces_[index];
   ResolverState before = pace.state();
   bool useless = pace.returned(outcome, sent, now);
-  if (outcome == TryOutcome::useful || outcome == TryOutcome::failed) {
-    heard_ = now;
-    if (hopeless_) {
-      hopeless_ = false;
-      for (uint32_t other = 0; other < size(); ++other) place(other);
-    }
-  }
+  if (outcome == TryOutcome::useful || outcome == TryOutcome::failed) note_heard(now);
   // A rest makes sense while others work.
   bool others = working_ > (before == ResolverState::working ? 1u : 0u);
   if (useless && others) {
@@ -181,7 +178,14 @@ void Resolvers::nobody_works() {
 
 void Resolvers::heard(uint32_t index, Instant now) {
   paces_[index].heard(now);
+  note_heard(now);
+}
+
+void Resolvers::note_heard(Instant now) {
   heard_ = now;
+  if (!hopeless_) return;
+  hopeless_ = false;
+  for (uint32_t index = 0; index < size(); ++index) place(index);
 }
 
 void Resolvers::sample_rtt(uint32_t index, uint32_t us) {
