@@ -114,6 +114,10 @@ int conclude(const Options& options, const RunFacts& facts, const Ending& ending
   }
   tell_failures(options, ending, facts);
   bool balanced = balances(options, facts);
+  uint64_t unasked = facts.stats.failed[static_cast<size_t>(FailureReason::no_resolver)];
+  if (unasked)
+    std::fprintf(stderr, "ringdns: %zu names failed because no resolver answered any more\n",
+                 static_cast<size_t>(unasked));
   if (ending.signal) {
     std::fprintf(stderr, "ringdns: %s: %zu input lines were taken; go on from line %zu%s\n",
                  ending.signal == SIGINT ? "interrupted" : "terminated",
@@ -121,7 +125,7 @@ int conclude(const Options& options, const RunFacts& facts, const Ending& ending
                  options.checkpoint.empty() ? "" : ", or with --resume");
     return balanced ? 128 + ending.signal : exit_failure;
   }
-  return ending.failed() || !stats_error.empty() || !balanced ? exit_failure : 0;
+  return ending.failed() || !stats_error.empty() || !balanced || unasked ? exit_failure : 0;
 }
 
 Udp::Families families_of(const std::vector<Address>& addresses, bool extended_input) {
