@@ -10,6 +10,7 @@ namespace {
 constexpr uint16_t dns_port = 53;
 constexpr size_t max_problems = 20;
 constexpr size_t max_problem_text = 80;
+constexpr Duration least_patience = std::chrono::seconds(1);
 constexpr Duration plain_memory = std::chrono::seconds(300);
 
 // Which addresses are in the list already: an open-addressing table of indices into it, at most
@@ -95,6 +96,7 @@ Resolvers::Resolvers(std::vector<Address> addresses, const Limits& limits)
     : addresses_(std::move(addresses)), plain_until_(size()), counts_(size()), paces_(size()),
       place_(size(), none), lists_(size(), TimerWheel::buckets), timers_(lists_, 0, size()),
       limits_(limits), working_(size()) {
+  limits_.patience = std::max(limits_.patience, least_patience);
   ensure(!addresses_.empty(), "a run has resolvers");
   available_.reserve(size());
 }
