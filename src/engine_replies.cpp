@@ -108,6 +108,7 @@ void Engine::on_tcp_reply(uint32_t slot, Bytes message) {
   if (!lookup.asked[0].dedicated) {
     ResolverCounts& counts = resolvers_.counts(lookup.asked[0].index);
     ++counts.tcp_replies;
+    resolvers_.heard(lookup.asked[0].index, now_);
     count_reply(counts, message_.rcode());
   }
   if (auto timeout = find_keepalive(message_.opt_rdata())) tcp_.obey_keepalive(*timeout);

@@ -118,7 +118,7 @@ void Engine::send() {
     }
     const Address& to = asked_address(slot);
     if (!wants_tcp(slot, to)) {
-      note_sent(slot);
+      note_sent(slot, Transport::udp);
       send_udp(slot, to);
     } else if (options_.tcp == Options::Tcp::disabled ||  // a transfer, which needs it
                !choose_for_tcp(slot)) {
@@ -129,7 +129,7 @@ void Engine::send() {
       stats_.tcp.entries += !lookup.on_tcp;
       lookup.use_tcp = lookup.on_tcp = true;
       lookup.optional = !needs_tcp(lookup);
-      note_sent(slot);
+      note_sent(slot, Transport::tcp);
       tcp_.enqueue(slot, asked_address(slot));
     }
   }
@@ -214,14 +214,16 @@ size_t Engine::write_tcp_query(uint32_t slot, uint16_t id, bool first, MutableBy
   return encode_query(query, out);
 }
 
-void Engine::note_sent(uint32_t slot) {
+// TCP has windows of its own.
+void Engine::note_sent(uint32_t slot, Transport transport) {
   Lookup& lookup = lookups_[slot];
   lookup.choose = false;
   lookup.sent_us = to_us(now_);
   rate_.take(now_);
   if (lookup.asked[0].dedicated) return;
-  lookup.out = true;
-  resolvers_.sent(lookup.asked[0].index, now_);
+  lookup.out = transport == Transport::udp;
+  if (lookup.out) resolvers_.sent(lookup.asked[0].index, now_);
+  else resolvers_.sent_over_tcp(lookup.asked[0].index, now_);
 }
 
 // The next resolver to ask, as asked[0].

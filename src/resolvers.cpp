@@ -145,6 +145,12 @@ void Resolvers::sent(uint32_t index, Instant now) {
   place(index);
 }
 
+void Resolvers::sent_over_tcp(uint32_t index, Instant now) {
+  paces_[index].bucket().take(now);
+  ++counts_[index].sent;
+  place(index);
+}
+
 void Resolvers::returned(uint32_t index, TryOutcome outcome, Instant sent, Instant now, Rng& rng) {
   Pace& pace = paces_[index];
   ResolverState before = pace.state();

@@ -145,7 +145,7 @@ class Engine final : private Tcp::User {
   };
   Choice choose(uint32_t slot);
   Choice choose_any(uint32_t slot);
-  void note_sent(uint32_t slot);
+  void note_sent(uint32_t slot, Transport transport);
   bool choose_for_tcp(uint32_t slot);
   void set_asked(uint32_t slot, AskedResolver next);
   Query query_for(uint32_t slot);

@@ -62,7 +62,9 @@ class Resolvers {
   // When choose() may succeed, if nothing comes back before.
   Instant next() const { return timers_.next(); }
 
+  // A query left for it. Over UDP it is out until it returned().
   void sent(uint32_t index, Instant now);
+  void sent_over_tcp(uint32_t index, Instant now);
   void returned(uint32_t index, TryOutcome outcome, Instant sent, Instant now, Rng& rng);
   // A late reply.
   void heard(uint32_t index, Instant now);
