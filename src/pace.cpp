@@ -51,15 +51,13 @@ void Pace::end_epoch(Instant now) {
       double rate = bucket_.rate() * (used ? double{growth} : 1) + (used ? 1 : 0);
       bucket_.set_rate(limit_ > 0 ? std::min(rate, limit_) : rate);
     }
-  } else if (lossiness_ > 0 && now - cut_at_ < cut_shows_within && loss > unhelped * lossiness_ &&
-             good_ > 0) {
+  } else if (lossiness_ > 0 && now - cut_at_ < cut_shows_within && loss > unhelped * lossiness_) {
     base_loss_ = loss;
     window_ = std::max(window_, window_before_);
-    bucket_.set_rate(rate_before_);
+    forget_rate();
     lossiness_ = 0;
   } else {
     window_before_ = window_;
-    rate_before_ = static_cast<float>(bucket_.rate());
     lossiness_ = loss;
     cut_at_ = now;
     slow_start_ = false;

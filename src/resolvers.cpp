@@ -155,7 +155,7 @@ void Resolvers::returned(uint32_t index, TryOutcome outcome, Instant sent, Insta
   Pace& pace = paces_[index];
   ResolverState before = pace.state();
   bool useless = pace.returned(outcome, sent, now);
-  if (outcome == TryOutcome::useful || outcome == TryOutcome::failed) note_heard(now);
+  if (outcome != TryOutcome::silent && outcome != TryOutcome::void_) note_heard(now);
   // A rest makes sense while others work.
   bool others = working_ > (before == ResolverState::working ? 1u : 0u);
   if (useless && others) {
