@@ -112,6 +112,10 @@ int conclude(const Options& options, const RunEnd& end, const Ending& ending,
   }
   tell_failures(options, ending, facts);
   bool balanced = balances(options, facts);
+  uint64_t unasked = facts.stats.failed[static_cast<size_t>(FailureReason::no_resolver)];
+  if (unasked)
+    std::fprintf(stderr, "ringdns: %zu names failed because no resolver answered any more\n",
+                 static_cast<size_t>(unasked));
   if (ending.signal) {
     std::fprintf(stderr, "ringdns: %s: %zu input lines were taken; go on from line %zu%s\n",
                  ending.signal == SIGINT ? "interrupted" : "terminated",
@@ -119,7 +123,7 @@ int conclude(const Options& options, const RunEnd& end, const Ending& ending,
                  options.checkpoint.empty() ? "" : ", or with --resume");
     return balanced ? 128 + ending.signal : exit_failure;
   }
-  return ending.failed() || !written || !balanced ? exit_failure : 0;
+  return ending.failed() || !written || !balanced || unasked ? exit_failure : 0;
 }
 
 }  // namespace ringdns

@@ -162,7 +162,8 @@ void Engine::fail_try(uint32_t slot, FailureReason reason) {
   stats_.tries[lookup.tries] += lookup.copies;
   if (lookup.tries >= options_.tries) return give_up(slot, reason);
   if (signal_ != 0) return give_up(slot, FailureReason::interrupted);
-  if (resolvers_.hopeless() && lookup.dedicated_count == 0)
+  // What is to be completed over TCP was heard of.
+  if (resolvers_.hopeless() && lookup.dedicated_count == 0 && !needs_tcp(lookup))
     return give_up(slot, FailureReason::no_resolver);
 
   if (lookup.transfer) transfers_.erase(slot);

@@ -10,6 +10,7 @@ namespace {
 constexpr uint16_t dns_port = 53;
 constexpr size_t max_problems = 20;
 constexpr size_t max_problem_text = 80;
+constexpr Duration least_patience = std::chrono::seconds(1);
 constexpr Duration plain_memory = std::chrono::seconds(300);
 
 // Which addresses are in the list already: an open-addressing table of indices into it, at most
@@ -95,6 +96,7 @@ Resolvers::Resolvers(std::vector<Address> addresses, const Limits& limits)
     : addresses_(std::move(addresses)), plain_until_(size()), counts_(size()), paces_(size()),
       place_(size(), none), lists_(size(), TimerWheel::buckets), timers_(lists_, 0, size()),
       limits_(limits), working_(size()) {
+  limits_.patience = std::max(limits_.patience, least_patience);
   ensure(!addresses_.empty(), "a run has resolvers");
   available_.reserve(size());
 }
@@ -117,7 +119,10 @@ void Resolvers::advance(Instant now) {
   }
   if (!hopeless_ && now - heard_ >= limits_.patience) {
     hopeless_ = true;
-    for (uint32_t index = 0; index < size(); ++index) place(index);
+    for (uint32_t index = 0; index < size(); ++index) {
+      paces_[index].forget_rate();
+      place(index);
+    }
   }
 }
 
@@ -144,13 +149,7 @@ void Resolvers::returned(uint32_t index, TryOutcome outcome, Instant sent, Insta
   Pace& pace = paces_[index];
   ResolverState before = pace.state();
   bool useless = pace.returned(outcome, sent, now);
-  if (outcome == TryOutcome::useful || outcome == TryOutcome::failed) {
-    heard_ = now;
-    if (hopeless_) {
-      hopeless_ = false;
-      for (uint32_t other = 0; other < size(); ++other) place(other);
-    }
-  }
+  if (outcome == TryOutcome::useful || outcome == TryOutcome::failed) note_heard(now);
   // A rest makes sense while others work.
   bool others = working_ > (before == ResolverState::working ? 1u : 0u);
   if (useless && others) {
@@ -181,7 +180,14 @@ void Resolvers::nobody_works() {
 
 void Resolvers::heard(uint32_t index, Instant now) {
   paces_[index].heard(now);
+  note_heard(now);
+}
+
+void Resolvers::note_heard(Instant now) {
   heard_ = now;
+  if (!hopeless_) return;
+  hopeless_ = false;
+  for (uint32_t index = 0; index < size(); ++index) place(index);
 }
 
 void Resolvers::sample_rtt(uint32_t index, uint32_t us) {

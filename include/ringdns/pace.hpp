@@ -42,7 +42,10 @@ class Bucket {
 
  private:
   Duration interval() const { return Duration(static_cast<int64_t>(1e9 / rate_)); }
-  Duration slack() const { return std::max(depth - interval(), Duration(0)); }
+  // No less than the timers are late by.
+  Duration slack() const {
+    return std::max<Duration>(depth - interval(), std::chrono::milliseconds(2));
+  }
 
   double rate_ = 0;
   Instant full_at_{};
@@ -52,7 +55,7 @@ class Pace {
  public:
   static constexpr float first_window = 64, least_window = 2;
   static constexpr uint32_t trial_window = 8;  // of each, where nobody works
-  static constexpr double least_rate = 2;      // queries a second
+  static constexpr double least_rate = 5;      // queries a second
 
   uint32_t window() const { return static_cast<uint32_t>(window_); }
   uint32_t in_flight() const { return in_flight_; }
@@ -85,6 +88,8 @@ class Pace {
   void rest(Instant now, double jitter);
   void try_again() { state_ = ResolverState::on_trial; }
   void work();
+  // What was learned of its rate is of no use, as all is lost anyway: only what the user allows holds.
+  void forget_rate() { bucket_.set_rate(limit_); }
 
   // RFC 6298, and with no less than `least`, no more than `most`, for replies over UDP.
   void sample_rtt(uint32_t us);

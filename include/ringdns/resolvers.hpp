@@ -92,6 +92,7 @@ class Resolvers {
   void unlist(uint32_t index);
   void note_state(uint32_t index, ResolverState before);
   void nobody_works();
+  void note_heard(Instant now);
 
   std::vector<Address> addresses_;
   std::vector<Instant> plain_until_;
