@@ -216,6 +216,9 @@ const OptionGroup groups[] = {
        "as a comment. Can be fed back.", keep<&Options::unresolved>},
       {"stats", "FILE", "Write all counters there as JSON at the end; - is standard error.",
        keep<&Options::stats_file>},
+      {"resolver-stats", "FILE", "Write what was learned of each resolver there at the end: JSON "
+       "lines where FILE ends in .json or .jsonl, or else a table; - is standard error.",
+       keep<&Options::resolver_stats_file>},
       {"quiet,q", nullptr, "No status, no notices.", set<&Options::quiet>},
       {"status-format", "ansi|json", "Status, once a second. (default: ansi)",
        read_status}}},

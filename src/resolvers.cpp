@@ -239,6 +239,13 @@ ResolverFacts Resolvers::facts(uint32_t index) const {
           counts_[index]};
 }
 
+std::vector<ResolverFacts> Resolvers::facts() const {
+  std::vector<ResolverFacts> all;
+  all.reserve(size());
+  for (uint32_t index = 0; index < size(); ++index) all.push_back(facts(index));
+  return all;
+}
+
 void Resolvers::remember_plain(uint32_t index, Instant now) {
   plain_until_[index] = now + plain_memory;
 }

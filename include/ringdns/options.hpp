@@ -49,6 +49,7 @@ struct Options {
   std::string error_log = "-";  // "-" is stderr
   bool flush = false;
   bool quiet = false;
+  std::string resolver_stats_file;  // likewise of each resolver: a table, or JSON by its name
   std::string stats_file;   // JSON at the end; "-" is stderr, empty: none
   std::string unresolved;   // lines that got no answer; empty: none
   enum class Status : uint8_t { ansi, json } status = Status::ansi;

@@ -83,6 +83,7 @@ class Resolvers {
 
   ResolverCounts& counts(uint32_t index) { return counts_[index]; }
   ResolverFacts facts(uint32_t index) const;
+  std::vector<ResolverFacts> facts() const;  // of all
   uint32_t working() const { return working_; }
 
  private:
