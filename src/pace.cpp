@@ -26,6 +26,7 @@ bool Pace::returned(TryOutcome outcome, Instant sent, Instant now) {
     if (state_ != ResolverState::working) work();
   } else {
     bad_ += current;
+    silence_ |= current && outcome == TryOutcome::silent;
     // What went out before it was heard of last says nothing about since.
     uint16_t points = outcome == TryOutcome::failed ? 1 : 4;
     if (sent >= heard_ && failures_ < useless) failures_ = static_cast<uint16_t>(failures_ + points);
@@ -51,12 +52,18 @@ void Pace::end_epoch(Instant now) {
       double rate = bucket_.rate() * (used ? double{growth} : 1) + (used ? 1 : 0);
       bucket_.set_rate(limit_ > 0 ? std::min(rate, limit_) : rate);
     }
-  } else if (lossiness_ > 0 && now - cut_at_ < cut_shows_within && loss > unhelped * lossiness_) {
+  } else if (lossiness_ > 0 && now - cut_at_ < cut_shows_within && loss > unhelped * lossiness_ &&
+             good_ > 0) {
     base_loss_ = loss;
     window_ = std::max(window_, window_before_);
-    forget_rate();
+    bucket_.set_rate(rate_before_);
     lossiness_ = 0;
+  } else if (good_ == 0 && !silence_) {
+    // One that limits answers some. These names it refuses, however slowly they come.
+    base_loss_ = loss;
+    forget_rate();
   } else {
+    rate_before_ = static_cast<float>(bucket_.rate());
     window_before_ = window_;
     lossiness_ = loss;
     cut_at_ = now;
@@ -71,6 +78,7 @@ void Pace::end_epoch(Instant now) {
   }
   epoch_ = now;
   good_ = bad_ = 0;
+  silence_ = false;
 }
 
 void Pace::rest(Instant now, double jitter) {

@@ -105,7 +105,7 @@ class Pace {
   double limit_ = 0;
   Instant epoch_{}, cut_at_{}, heard_{}, until_{};
   float window_ = first_window, most_ = first_window;
-  float window_before_ = 0;  // the latest cut
+  float window_before_ = 0, rate_before_ = 0;  // the latest cut
   float lossiness_ = 0;   // of the epoch that led to it
   float base_loss_ = 0;
   uint32_t good_ = 0, bad_ = 0;  // in this epoch
@@ -114,6 +114,7 @@ class Pace {
   uint16_t failures_ = 0;  // points since it was of use
   uint8_t rests_ = 0;      // since it was of use
   bool slow_start_ = true;
+  bool silence_ = false;  // in this epoch
   ResolverState state_ = ResolverState::working;
 };
 

@@ -111,6 +111,12 @@ TEST_CASE("pace: loss that is no doing of the pace does not stop it") {
   CHECK(later.useful > 10'000);
 }
 
+TEST_CASE("pace: names that are refused at any pace do not stop it") {
+  Run run({.limit = 1e-9, .refuses = true});
+  run.go(10s);
+  CHECK(run.go(5s).sent > 1000);
+}
+
 TEST_CASE("pace: silence asks for a rest; an answer ends it") {
   Run run({.loss = 1});
   run.go(2s);
