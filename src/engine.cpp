@@ -1,20 +1,12 @@
-// The engine's turn, what comes back, and what becomes of a lookup. Both edges that lead back,
-// retry and UDP to TCP, are here.
+// The engine's turn, and what becomes of a lookup. Both edges that lead back, retry and UDP to TCP,
+// are here.
 #include "ringdns/engine.hpp"
-
-#include <cerrno>
 
 #include "ringdns/edns.hpp"
 
 namespace ringdns {
 
 namespace {
-constexpr Duration congestion_pause = std::chrono::milliseconds(1);
-
-bool local_back_pressure(int32_t error) {
-  return error == -EAGAIN || error == -ENOBUFS || error == -ENOMEM;
-}
-
 size_t rcode_index(const std::array<uint64_t, 24>& counters, uint16_t rcode) {
   return std::min<size_t>(rcode, counters.size() - 1);
 }
@@ -41,7 +33,9 @@ void Engine::advance(const Turn& turn) {
   if (started_ == Instant{}) {
     started_ = now_;
     next_report_ = now_ + report_interval;
+    rate_.set_rate(double{1} * options_.rate / options_.processes);
   }
+  resolvers_.advance(now_);
   tcp_.begin(now_);
   for (const Completion& completion : turn.done) dispatch(completion);
   write_repeats();
@@ -85,7 +79,7 @@ Instant Engine::next_deadline() const {
   deadline = std::min({deadline, lookups_.next_deadline(), tcp_.next_deadline()});
   bool more_to_do = (input_waits_ && may_take()) || (held_up() && !output_.full());
   if (more_to_do) return now_;
-  if (lookups_.any_ready()) deadline = std::min(deadline, std::max(now_, congested_until_));
+  if (lookups_.any_ready()) deadline = std::min(deadline, std::max(now_, blocked_until_));
   return deadline;
 }
 
@@ -106,197 +100,6 @@ void Engine::dispatch(const Completion& completion) {
   ensure(false, "a completion is for somebody");
 }
 
-// ---- What comes back
-
-void Engine::on_datagram(const Completion& completion) {
-  ++stats_.received;
-  Udp::Match match = udp_.match(completion);
-  switch (match.verdict) {
-    case Verdict::match:
-    case Verdict::header_only: break;
-    case Verdict::runt:
-    case Verdict::not_a_reply: ++stats_.unusable; return;
-    case Verdict::unknown_id: ++stats_.mismatched_id; return;
-    case Verdict::wrong_question: ++stats_.mismatched_name; return on_near_miss(match.slot);
-  }
-  uint32_t slot = match.slot;
-  Lookup& lookup = lookups_[slot];
-  if (lookup.on_tcp) {  // tcp.md 4
-    ++stats_.late;
-    return;
-  }
-  int asking = asking_of(slot, *completion.from);
-  if (asking < 0) {
-    ++stats_.mismatched_source;
-    return on_near_miss(slot);
-  }
-  message_.index(completion.bytes);
-  ++stats_.replies;
-  if (completion.bytes.size() > std::max(lookup.advertised, small_size)) ++stats_.oversize;
-
-  ReplyFacts reply;
-  reply.truncated = completion.cut || message_.header().tc();
-  reply.sent_options = lookup.edns == EdnsLevel::full && !edns_options_.empty();
-  reply.from_current = asking == 0 && !lookup.choose;
-  reply.rcode_unacceptable =
-      match.verdict == Verdict::header_only || options_.retry[message_.rcode()];
-  TypeCounts& counts = stats_.of_type(lookup.type);
-  ++counts.udp_replies;
-  if (reply.truncated) {
-    ++stats_.truncated;
-    ++counts.truncated;
-  }
-  if (reply.from_current) {
-    stats_.udp_latency.add(to_us(now_) - lookup.sent_us);
-    truncation_.sample(*completion.from, lookup.type, reply.truncated, now_);
-  }
-  judge(slot, reply, *completion.from);
-}
-
-// tcp.md 24: somebody guesses, or the server answers from another address. TCP is safe from both.
-void Engine::on_near_miss(uint32_t slot) {
-  constexpr uint8_t suspicious = 2;
-  Lookup& lookup = lookups_[slot];
-  if (lookup.on_tcp || options_.tcp == Options::Tcp::disabled) return;
-  if (++lookup.near_misses != suspicious || lookup.state != LookupState::udp_wait) return;
-  ++stats_.near_misses;
-  to_tcp(slot);
-}
-
-void Engine::on_tcp_reply(uint32_t slot, Bytes message) {
-  Lookup& lookup = lookups_[slot];
-  message_.index(message);
-  if (auto timeout = find_keepalive(message_.opt_rdata())) tcp_.obey_keepalive(*timeout);
-  if (lookup.transfer) return on_transfer(slot);
-  ReplyFacts reply;
-  reply.over_tcp = true;
-  reply.truncated = message_.header().tc();
-  reply.sent_options = lookup.edns == EdnsLevel::full;
-  bool bare = match_question(message, lookups_.name(slot).bytes(), lookup.type) ==
-              QuestionMatch::absent;
-  reply.rcode_unacceptable = bare || options_.retry[message_.rcode()];
-  if (reply.truncated) ++stats_.tcp.truncated;
-  judge(slot, reply, asked_address(slot));
-}
-
-void Engine::judge(uint32_t slot, ReplyFacts& reply, const Address& from) {
-  Lookup& lookup = lookups_[slot];
-  reply.rcode = message_.rcode();
-  reply.has_opt = message_.has_opt();
-  reply.tcp_allowed = options_.tcp != Options::Tcp::disabled;
-  ++stats_.rcodes_received[rcode_index(stats_.rcodes_received, reply.rcode)];
-  stats_.reply_size.add(message_.packet().size());
-  Action action = decide(lookup, reply);
-  // That the plain query fared better shows that it was EDNS, not the question, that was rejected.
-  bool fared_better = lookup.edns_rejected && lookup.advertised == 0 && action == Action::accept;
-  if (fared_better && !lookup.asked[0].dedicated)
-    resolvers_.remember_plain(lookup.asked[0].index, now_);
-  switch (action) {
-    case Action::accept:
-      return accept(slot, from, reply.over_tcp ? Transport::tcp : Transport::udp);
-    case Action::ignore: return;
-    case Action::resend_no_options: return resend(slot, EdnsLevel::no_options);
-    case Action::resend_plain:
-      lookup.edns_rejected = true;
-      return resend(slot, EdnsLevel::plain);
-    case Action::to_tcp:
-      lookup.truncated = true;
-      return to_tcp(slot);
-    case Action::resend_full:
-      lookup.never_small = true;
-      return fail_try(slot, FailureReason::truncated);
-    case Action::truncated: return give_up(slot, FailureReason::truncated);
-    case Action::retry:
-      lookup.truncated |= reply.truncated;
-      return fail_try(slot,
-                      reply.truncated ? FailureReason::truncated : FailureReason::max_retries);
-  }
-}
-
-// Each message is written as it comes: a zone may be of any size.
-void Engine::on_transfer(uint32_t slot) {
-  Lookup& lookup = lookups_[slot];
-  const Address& from = asked_address(slot);
-  ++stats_.rcodes_received[rcode_index(stats_.rcodes_received, message_.rcode())];
-  stats_.reply_size.add(message_.packet().size());
-  if (message_.rcode() != rcode::noerror) {
-    tcp_.complete(slot);
-    if (lookup.transferring) return give_up(slot, FailureReason::incomplete);
-    // Refused: some other server may not. The last word is the answer.
-    bool others = lookup.tries + 1u < std::min(resolvers_.size(), options_.tries) &&
-                  options_.retry[message_.rcode()];
-    return others ? fail_try(slot, FailureReason::max_retries)
-                  : accept(slot, from, Transport::tcp);
-  }
-  TransferProgress progress;
-  if (lookup.type == type::ixfr) progress = TransferProgress(options_.ixfr_serial);
-  TransferProgress& transfer = transfers_.try_emplace(slot, progress).first->second;
-  switch (transfer.take(message_)) {
-    case TransferProgress::State::broken:
-      tcp_.withdraw(slot);
-      return lookup.transferring ? give_up(slot, FailureReason::incomplete)
-                                 : fail_try(slot, FailureReason::incomplete);
-    case TransferProgress::State::done: tcp_.complete(slot); return accept(slot, from, Transport::tcp);
-    case TransferProgress::State::more: break;
-  }
-  lookup.transferring = true;
-  write_reply(slot, from, Transport::tcp, true);
-  lookups_.to_tcp_wait(slot, now_ + options_.tcp_timeout);
-}
-
-void Engine::on_tcp_failure(uint32_t slot, TcpFailure why) {
-  Lookup& lookup = lookups_[slot];
-  // Where what was learned of the server had brought it there: to UDP, and no try is lost.
-  bool chosen = lookup.optional && !lookup.lost;
-  if (chosen) lookup.use_tcp = false;
-  if (chosen || why == TcpFailure::crowded) return lookups_.to_ready(slot);
-  if (lookup.transferring) return give_up(slot, FailureReason::incomplete);
-  FailureReason reason = why == TcpFailure::timeout ? FailureReason::timeout
-                                                    : FailureReason::unreachable;
-  fail_try(slot, lookup.truncated ? FailureReason::truncated : reason);
-}
-
-void Engine::on_unreachable(const Completion& completion) {
-  ++stats_.unreachable;
-  uint32_t slot = udp_.match_quoted(completion);
-  if (slot == Lookups::none) return;
-  Lookup& lookup = lookups_[slot];
-  if (lookup.state != LookupState::udp_wait || asking_of(slot, *completion.from) != 0) return;
-  lookup.icmp = true;
-  // Another resolver is asked at once. The only one there is may be starting up: it gets its time.
-  bool others = resolvers_.size() > 1 || lookup.dedicated_used < lookup.dedicated_count;
-  if (others && !options_.sticky) fail_try(slot, FailureReason::unreachable);
-}
-
-void Engine::on_send_failed(const Completion& completion) {
-  --stats_.sent;
-  Lookup& lookup = lookups_[completion.token.slot];
-  bool stale = lookup.generation != completion.token.generation ||
-               lookup.state != LookupState::udp_wait;
-  if (stale) return;
-  if (local_back_pressure(completion.result)) {
-    ++stats_.back_pressure;
-    congested_until_ = now_ + congestion_pause;
-    return lookups_.to_ready(completion.token.slot);
-  }
-  ++stats_.send_errors;
-  fail_try(completion.token.slot, FailureReason::unreachable);
-}
-
-void Engine::on_timeout(uint32_t slot) {
-  Lookup& lookup = lookups_[slot];
-  if (lookup.state != LookupState::udp_wait) {
-    bool held_up = lookup.transfer && tcp_.transfers_held();
-    if (held_up) return lookups_.to_tcp_wait(slot, now_ + options_.tcp_timeout);
-    ++stats_.tcp.timeouts;
-    tcp_.withdraw(slot);
-    return on_tcp_failure(slot, TcpFailure::timeout);
-  }
-  ++stats_.timeouts;
-  ++lookup.timeouts;
-  fail_try(slot, lookup.icmp ? FailureReason::unreachable : FailureReason::timeout);
-}
-
 // The first signal ends the input and lets what is in flight come to its deadline; the second
 // ends that too; a third ends a wait for a reader that does not read.
 void Engine::on_signal(int32_t result) {
@@ -314,38 +117,54 @@ void Engine::on_signal(int32_t result) {
            {0, 0, signal_token});
 }
 
-int Engine::asking_of(uint32_t slot, const Address& from) const {
-  const Lookup& lookup = lookups_.at(slot);
-  for (int i = 0; i < lookup.asked_count; ++i)
-    if (address_of(slot, lookup.asked[i]) == from) return i;
-  return -1;
-}
-
-const Address& Engine::address_of(uint32_t slot, AskedResolver asked) const {
-  return asked.dedicated ? lookups_.dedicated(slot)[asked.index]
-                         : resolvers_.address(asked.index);
-}
-
 // ---- What becomes of a lookup
 
 void Engine::resend(uint32_t slot, EdnsLevel level) {
   ++stats_.edns_fallbacks;
   lookups_[slot].edns = level;
-  lookups_.to_ready(slot);
+  make_ready(slot);
 }
 
 void Engine::to_tcp(uint32_t slot) {
   lookups_[slot].use_tcp = true;
+  make_ready(slot);
+}
+
+void Engine::make_ready(uint32_t slot) {
+  returned(slot, TryOutcome::void_);
   lookups_.to_ready(slot);
+}
+
+void Engine::returned(uint32_t slot, TryOutcome outcome) {
+  Lookup& lookup = lookups_[slot];
+  if (!lookup.out) return;
+  lookup.out = false;
+  Duration since = std::chrono::microseconds(to_us(now_) - lookup.sent_us);
+  resolvers_.returned(lookup.asked[0].index, outcome, now_ - since, now_, rng_);
+}
+
+// After silence there was a wait already. Another resolver may well answer at once; those that
+// failed it again and again get time.
+Duration Engine::pause_before_retry(const Lookup& lookup, FailureReason reason) {
+  constexpr uint32_t first_us = 10'000, most_doublings = 4;
+  bool waited = reason == FailureReason::timeout;
+  bool another = lookup.tries == 1 && (resolvers_.size() > 1 || lookup.dedicated_count > 1);
+  if (waited || another || lookup.transfer) return {};
+  uint32_t us = first_us << std::min<uint32_t>(lookup.tries - 1u, most_doublings);
+  return std::chrono::microseconds(us / 2 + rng_.below(us));
 }
 
 void Engine::fail_try(uint32_t slot, FailureReason reason) {
   Lookup& lookup = lookups_[slot];
+  note_failed_try(slot, reason);
   stats_.tries[lookup.tries] -= lookup.copies;
   ++lookup.tries;
   stats_.tries[lookup.tries] += lookup.copies;
   if (lookup.tries >= options_.tries) return give_up(slot, reason);
   if (signal_ != 0) return give_up(slot, FailureReason::interrupted);
+  // What is to be completed over TCP was heard of.
+  if (resolvers_.hopeless() && lookup.dedicated_count == 0 && !needs_tcp(lookup))
+    return give_up(slot, FailureReason::no_resolver);
 
   if (lookup.transfer) transfers_.erase(slot);
   lookup.choose = true;
@@ -361,7 +180,25 @@ void Engine::fail_try(uint32_t slot, FailureReason reason) {
   lookup.lost = lost && lookup.timeouts == losses_before_tcp && !last && tcp_.roomy() &&
                 options_.tcp == Options::Tcp::fallback && !needs_tcp(lookup);
   lookup.use_tcp = lookup.lost || needs_tcp(lookup);
-  lookups_.to_ready(slot);
+  Duration pause = pause_before_retry(lookup, reason);
+  if (pause > Duration(0)) lookups_.to_resting(slot, now_ + pause);
+  else lookups_.to_ready(slot);
+}
+
+// What it says of the resolver asked.
+void Engine::note_failed_try(uint32_t slot, FailureReason reason) {
+  Lookup& lookup = lookups_[slot];
+  AskedResolver asked = lookup.asked[0];
+  bool silent = reason == FailureReason::timeout || reason == FailureReason::unreachable;
+  if (!asked.dedicated && lookup.out) {
+    ResolverCounts& counts = resolvers_.counts(asked.index);
+    counts.timeouts += reason == FailureReason::timeout;
+    counts.unreachable += reason == FailureReason::unreachable;
+  }
+  returned(slot, silent ? TryOutcome::silent : TryOutcome::void_);
+  uint64_t& bits = lookups_.asked_bits(slot);
+  if (lookup.tries == 0) bits = 0;
+  if (!asked.dedicated) bits |= uint64_t{1} << asked.index % 64;
 }
 
 // Nothing but TCP will do, as against having been sent there by loss.
@@ -376,6 +213,10 @@ void Engine::accept(uint32_t slot, const Address& from, Transport transport) {
   outstanding_ -= lookup.copies;
   stats_.tcp.answers += lookup.on_tcp;
   stats_.rcodes[rcode_index(stats_.rcodes, message_.rcode())] += lookup.copies;
+  if (int asking = asking_of(slot, from); asking >= 0) {
+    AskedResolver asked = lookup.asked[static_cast<size_t>(asking)];
+    if (!asked.dedicated) ++resolvers_.counts(asked.index).answered;
+  }
   write_reply(slot, from, transport);
   close_lines(slot);
   finish(slot);
@@ -400,6 +241,7 @@ void Engine::give_up(uint32_t slot, FailureReason reason) {
 
 void Engine::finish(uint32_t slot) {
   const Lookup& lookup = lookups_[slot];
+  returned(slot, TryOutcome::void_);
   if (lookup.has_port) udp_.release(lookup);
   if (lookup.state == LookupState::tcp_queued || lookup.state == LookupState::tcp_wait)
     tcp_.withdraw(slot);

@@ -98,11 +98,27 @@ bool Engine::same_dedicated(uint32_t slot) const {
 }
 
 void Engine::send() {
+  constexpr uint32_t pause_us = 4000;
+  blocked_until_ = congested_until_;
   if (now_ < congested_until_) return;
   while (lookups_.any_ready() && udp_.room() > 0) {
+    if (!rate_.ready(now_)) {
+      blocked_until_ = rate_.next();
+      break;
+    }
     uint32_t slot = lookups_.front_ready();
-    const Address& to = choose(slot);
+    Choice choice = choose(slot);
+    if (choice == Choice::nobody) {
+      blocked_until_ = resolvers_.next();
+      break;
+    }
+    if (choice == Choice::later) {
+      lookups_.to_resting(slot, now_ + std::chrono::microseconds(pause_us / 2 + rng_.below(pause_us)));
+      continue;
+    }
+    const Address& to = asked_address(slot);
     if (!wants_tcp(slot, to)) {
+      note_sent(slot, Transport::udp);
       send_udp(slot, to);
     } else if (options_.tcp == Options::Tcp::disabled ||  // a transfer, which needs it
                !choose_for_tcp(slot)) {
@@ -113,6 +129,7 @@ void Engine::send() {
       stats_.tcp.entries += !lookup.on_tcp;
       lookup.use_tcp = lookup.on_tcp = true;
       lookup.optional = !needs_tcp(lookup);
+      note_sent(slot, Transport::tcp);
       tcp_.enqueue(slot, asked_address(slot));
     }
   }
@@ -167,9 +184,12 @@ void Engine::send_udp(uint32_t slot, const Address& to) {
   Query query = query_for(slot);
   query.id = lookup.id;
   lookup.advertised = query.edns.present ? query.edns.udp_size : 0;
-  lookup.sent_us = to_us(now_);
   udp_.add(slot, lookup, to, query);
-  lookups_.to_udp_wait(slot, now_ + options_.interval);
+  AskedResolver asked = lookup.asked[0];
+  Duration wait = asked.dedicated
+                      ? options_.interval
+                      : resolvers_.timeout(asked.index, lookup.timeouts, options_.interval);
+  lookups_.to_udp_wait(slot, now_ + wait);
 }
 
 Query Engine::query_for(uint32_t slot) {
@@ -194,28 +214,45 @@ size_t Engine::write_tcp_query(uint32_t slot, uint16_t id, bool first, MutableBy
   return encode_query(query, out);
 }
 
+// TCP has windows of its own.
+void Engine::note_sent(uint32_t slot, Transport transport) {
+  Lookup& lookup = lookups_[slot];
+  lookup.choose = false;
+  lookup.sent_us = to_us(now_);
+  rate_.take(now_);
+  if (lookup.asked[0].dedicated) return;
+  lookup.out = transport == Transport::udp;
+  if (lookup.out) resolvers_.sent(lookup.asked[0].index, now_);
+  else resolvers_.sent_over_tcp(lookup.asked[0].index, now_);
+}
+
 // The next resolver to ask, as asked[0].
-const Address& Engine::choose(uint32_t slot) {
+Engine::Choice Engine::choose(uint32_t slot) {
   Lookup& lookup = lookups_[slot];
   bool keep = !lookup.choose || (options_.sticky && lookup.asked_count > 0);
-  lookup.choose = false;
-  if (keep) return asked_address(slot);
-
-  AskedResolver next;
-  if (lookup.dedicated_used < lookup.dedicated_count) {
-    next.dedicated = 1;
-    next.index = lookup.dedicated_used++ & 0x7fffffff;
-  } else if (options_.predictable) {
-    next.index = (lookup.number + lookup.tries) % resolvers_.size() & 0x7fffffff;
-  } else {
-    std::array<uint32_t, 4> avoid;
-    size_t count = 0;
-    for (int i = 0; i < lookup.asked_count; ++i)
-      if (!lookup.asked[i].dedicated) avoid[count++] = lookup.asked[i].index;
-    next.index = resolvers_.choose(rng_, {avoid.data(), count}) & 0x7fffffff;
+  AskedResolver next = lookup.asked[0];
+  if (!keep) {
+    if (lookup.dedicated_used < lookup.dedicated_count) {
+      next.dedicated = 1;
+      next.index = lookup.dedicated_used++ & 0x7fffffff;
+    } else if (options_.predictable) {
+      next.dedicated = 0;
+      next.index = (lookup.number + lookup.tries) % resolvers_.size() & 0x7fffffff;
+    } else {
+      return choose_any(slot);
+    }
   }
-  set_asked(slot, next);
-  return address_of(slot, next);
+  if (!next.dedicated && !resolvers_.ready(next.index, now_)) return Choice::later;
+  if (!keep) set_asked(slot, next);
+  return Choice::made;
+}
+
+Engine::Choice Engine::choose_any(uint32_t slot) {
+  uint64_t avoid = lookups_.at(slot).tries > 0 ? lookups_.asked_bits(slot) : 0;
+  Resolvers::Choice choice = resolvers_.choose(rng_, avoid);
+  if (choice.index == Resolvers::none) return choice.wait ? Choice::later : Choice::nobody;
+  set_asked(slot, {choice.index & 0x7fffffff, 0});
+  return Choice::made;
 }
 
 // asked[0] is a resolver whose TCP is not known to be down, and preferably not crowded: it itself,

@@ -1,4 +1,4 @@
-// Level 7: wiring, processes, exit code.
+// Level 8: wiring, processes, exit code.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -8,6 +8,7 @@
 #include "ringdns/checker.hpp"
 #include "ringdns/complaints.hpp"
 #include "ringdns/edns.hpp"
+#include "ringdns/ending.hpp"
 #include "ringdns/engine.hpp"
 #include "ringdns/processes.hpp"
 #include "ringdns/recovery.hpp"
@@ -17,113 +18,13 @@
 namespace ringdns {
 namespace {
 
-constexpr int exit_failure = 1;
-
-int complain(const std::string& what) {
-  std::fprintf(stderr, "ringdns: %s\n", what.c_str());
-  return exit_failure;
-}
-
-// Who reads JSON takes other lines for results (recon.py does), and the last status has it all.
-bool wants_words(const Options& options) {
-  return !options.quiet && options.status != Options::Status::json;
-}
-
-void notice(const Options& options, const std::string& what) {
-  if (wants_words(options)) std::fprintf(stderr, "ringdns: %s\n", what.c_str());
-}
-
 // The descriptors of one process's run.
 struct Files {
   Fd input, error_log, standard_error, signals;
   Outputs outputs;
-  Fd stats;  // --stats; of the process that concludes the run
+  LastFiles last;  // of the process that concludes the run
   Fd channel;  // in a worker, which has neither error log nor stderr: where its frames go
 };
-
-// A file that could not be written.
-struct LostWrite {
-  std::string path;
-  int error = 0;
-  std::string lost;  // "3 results"; may be empty
-};
-
-// How a run ended, told and turned into the exit code.
-struct Ending {
-  int signal = 0;
-  int input_error = 0;
-  std::string_view foreign_input;
-  std::vector<LostWrite> lost;
-  bool worker_failed = false;
-
-  bool failed() const {
-    return input_error || !foreign_input.empty() || !lost.empty() || worker_failed;
-  }
-  void add(const std::string& path, const Sink& sink, std::string_view what) {
-    if (sink.failed())
-      lost.push_back({path == "-" ? "stdout" : path, sink.error(),
-                      std::to_string(sink.unwritten_results()) + " " + std::string(what)});
-  }
-};
-
-// Returns what went wrong.
-std::string write_stats(const Fd& file, const std::string& path, const RunFacts& facts) {
-  Buffer out;
-  append_stats_json(out, facts);
-  int error = write_all(file, out.bytes());
-  return error ? "writing to " + path + " failed: " + std::strerror(error) : std::string();
-}
-
-void tell_failures(const Options& options, const Ending& ending, const RunFacts& facts) {
-  const Stats& stats = facts.stats;
-  for (const LostWrite& write : ending.lost)
-    complain("writing to " + write.path + " failed: " + std::strerror(write.error) + "; " +
-             (write.lost.empty() ? "" : write.lost + " were not written, ") +
-             std::to_string(stats.lookups - stats.answered - stats.failed_total()) +
-             " names have no outcome");
-  if (ending.input_error)
-    complain(std::string("reading the names failed: ") + std::strerror(ending.input_error));
-  if (!ending.foreign_input.empty())
-    complain("cannot resume with this list of names: " + std::string(ending.foreign_input) + " (" +
-             options.checkpoint + ")");
-}
-
-// Every line taken has its outcome, in every count of it: what is left over is our bug.
-bool balances(const Options& options, const RunFacts& facts) {
-  const Stats& stats = facts.stats;
-  uint64_t written = stats.failed_total() - stats.left_open;
-  bool balanced = stats.balanced(facts.open) &&
-                  (options.unresolved.empty() || stats.unresolved == written);
-  if (balanced) return true;
-  complain("internal error: the accounts do not balance: " + std::to_string(stats.due) +
-           " outcomes are due; answered " + std::to_string(stats.answered) + ", failed " +
-           std::to_string(stats.failed_total()) + ", invalid " + std::to_string(stats.invalid) +
-           ", open " + std::to_string(facts.open) + ", unresolved " +
-           std::to_string(stats.unresolved));
-  return false;
-}
-
-int conclude(const Options& options, const RunFacts& facts, const Ending& ending,
-             std::string_view io_name, const Fd& stats) {
-  std::string stats_error;
-  if (stats.valid()) stats_error = write_stats(stats, options.stats_file, facts);
-  if (!stats_error.empty()) complain(stats_error);
-  if (wants_words(options)) {
-    Buffer summary;
-    append_summary(summary, facts, io_name);
-    std::fwrite(summary.view().data(), 1, summary.size(), stderr);
-  }
-  tell_failures(options, ending, facts);
-  bool balanced = balances(options, facts);
-  if (ending.signal) {
-    std::fprintf(stderr, "ringdns: %s: %zu input lines were taken; go on from line %zu%s\n",
-                 ending.signal == SIGINT ? "interrupted" : "terminated",
-                 static_cast<size_t>(facts.next_line - 1), static_cast<size_t>(facts.next_line),
-                 options.checkpoint.empty() ? "" : ", or with --resume");
-    return balanced ? 128 + ending.signal : exit_failure;
-  }
-  return ending.failed() || !stats_error.empty() || !balanced ? exit_failure : 0;
-}
 
 Udp::Families families_of(const std::vector<Address>& addresses, bool extended_input) {
   Udp::Families families{extended_input, extended_input};
@@ -155,7 +56,9 @@ int work(const Options& options, const std::vector<Address>& addresses, Files fi
   if (reachable.size() < addresses.size() && seat.index == 0)
     notice(options, std::to_string(addresses.size() - reachable.size()) +
                         " resolvers are left out: no socket of their address family");
-  Resolvers resolvers(std::move(reachable));
+  Resolvers resolvers(std::move(reachable),
+                      {double{1} * options.resolver_rate / options.processes, options.concurrency,
+                       (options.tries + 1) * options.interval});
 
   StreamId signals = io.open_stream(std::move(files.signals));
   StreamId input = io.open_stream(std::move(files.input));
@@ -193,7 +96,7 @@ int work(const Options& options, const std::vector<Address>& addresses, Files fi
   if (outputs.broken_line) output->buffer().append('\n');
   if (own_output && outputs.from.output_size == 0) formatter->append_preamble(output->buffer());
   std::unique_ptr<Status> status = make_status(options, terminal);
-  if (seat.is_worker) status = std::make_unique<WorkerStatus>();
+  if (seat.is_worker) status = std::make_unique<WorkerStatus>(resolvers);
   Sink* lines_sink = unresolved ? &*unresolved : nullptr;
   LineShare share{seat.index + uint64_t{1}, options.processes};
   if (outputs.from.input.size > 0) share = {outputs.from.base_line, 1};
@@ -244,7 +147,9 @@ int work(const Options& options, const std::vector<Address>& addresses, Files fi
     if (!own_output && output->failed()) ending.worker_failed = true;  // told by who reads it
     return ending.signal ? 128 + ending.signal : ending.failed() ? exit_failure : 0;
   }
-  return conclude(options, engine.facts(), ending, io_name, files.stats);
+  RunFacts facts = engine.facts();
+  std::vector<ResolverFacts> of_resolvers = resolvers.facts();
+  return conclude(options, {facts, of_resolvers, io_name}, ending, files.last);
 }
 
 struct Spawned {
@@ -330,7 +235,9 @@ int supervise(const Options& options, const std::vector<Address>& addresses, Fil
   std::string io_name = std::string(io.name()) + ", " + std::to_string(options.processes) +
                         " processes";
   made.io.reset();  // before the buffers that it may still be reading or writing
-  return conclude(options, supervisor.facts(), ending, io_name, files.stats);
+  RunFacts facts = supervisor.facts();
+  std::vector<ResolverFacts> of_resolvers = supervisor.resolver_facts();
+  return conclude(options, {facts, of_resolvers, io_name}, ending, files.last);
 }
 
 void tell_of_problems(const ResolverList& list, const char* what) {
@@ -391,12 +298,13 @@ int run(Options options) {
                  options.error_log == "-" ? open_standard_error()
                                           : open_output(options.error_log, options.resume));
   if (error.empty()) error = take(files.standard_error, open_standard_error());
-  if (error.empty() && !options.stats_file.empty())
-    error = take(files.stats, options.stats_file == "-" ? open_standard_error()
-                                                        : open_output(options.stats_file));
+  if (error.empty()) error = files.last.open(options);
   if (error.empty()) error = take(files.signals, take_signals());
   if (!error.empty()) return complain(error);
 
+  if (options.concurrency_auto)
+    options.concurrency = static_cast<uint32_t>(
+        std::clamp<size_t>(list.value->addresses.size() * 64, 10'000, 200'000));
   if (several) return supervise(options, list.value->addresses, std::move(files));
   return work(options, list.value->addresses, std::move(files), {});
 }

@@ -109,7 +109,8 @@ void read_ecs(Parsing& p, View value) {
 
 void read_concurrency(Parsing& p, View value) {
   constexpr uint32_t most = 16'000'000;
-  if (value == "auto") p.options.concurrency = Options{}.concurrency;
+  p.options.concurrency_auto = value == "auto";
+  if (p.options.concurrency_auto) p.options.concurrency = Options{}.concurrency;
   else read_number(p, value, p.options.concurrency, 1, most, "\"auto\" or a number of lookups");
 }
 
@@ -215,6 +216,9 @@ const OptionGroup groups[] = {
        "as a comment. Can be fed back.", keep<&Options::unresolved>},
       {"stats", "FILE", "Write all counters there as JSON at the end; - is standard error.",
        keep<&Options::stats_file>},
+      {"resolver-stats", "FILE", "Write what was learned of each resolver there at the end: JSON "
+       "lines where FILE ends in .json or .jsonl, or else a table; - is standard error.",
+       keep<&Options::resolver_stats_file>},
       {"quiet,q", nullptr, "No status, no notices.", set<&Options::quiet>},
       {"status-format", "ansi|json", "Status, once a second. (default: ansi)",
        read_status}}},
@@ -230,6 +234,10 @@ const OptionGroup groups[] = {
        read_time<&Options::interval>},
       {"resolve-count,c", "N", "Tries a name gets, 1 to 255. (default: 50)",
        count<&Options::tries, 1, 255>},
+      {"rate", "N", "Queries a second at most, of the whole run.",
+       count<&Options::rate, 1, 100'000'000>},
+      {"resolver-rate", "N", "Queries a second at most, to each resolver.",
+       count<&Options::resolver_rate, 1, 100'000'000>},
       {"retry", "RCODE|never", "Try again after this response code. Repeatable, or a comma list. "
        "(default: all but NOERROR and NXDOMAIN)", read_retry},
       {"norecurse,n", nullptr, "Ask for no recursion (RD clear).", set<&Options::norecurse>},

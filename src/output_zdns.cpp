@@ -230,6 +230,7 @@ class ZdnsFormatter : public Formatter {
       case FailureReason::max_retries:
       case FailureReason::unreachable:
       case FailureReason::interrupted:
+      case FailureReason::no_resolver:
       case FailureReason::incomplete: return "ERROR";
     }
     return {};

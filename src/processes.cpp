@@ -137,13 +137,26 @@ void Supervisor::take_frame(Worker& worker, const FrameHeader& header, Bytes bod
       if (parts_.log.pending() < most_log_pending) parts_.log.buffer().append(body);
       return;
     case FrameKind::stats:
-      ensure(body.size() % sizeof(WorkerReport) == 0, "a stats frame holds whole reports");
-      std::memcpy(&worker.report, body.data() + body.size() - sizeof(WorkerReport),
-                  sizeof(WorkerReport));
+      while (!body.empty()) body = body.subspan(take_report(worker, body));
       return;
     case FrameKind::none: break;
   }
   ensure(false, "a frame has a known kind");
+}
+
+// Returns its size.
+size_t Supervisor::take_report(Worker& worker, Bytes body) {
+  constexpr std::string_view whole = "a stats frame holds whole reports";
+  ensure(body.size() >= sizeof worker.report, whole.data());
+  std::memcpy(&worker.report, body.data(), sizeof worker.report);
+  body = body.subspan(sizeof worker.report);
+  size_t count = worker.report.resolvers;
+  ensure(body.size() / sizeof(ResolverFacts) >= count, whole.data());
+  if (count > 0) {
+    worker.resolvers.resize(count);
+    std::memcpy(worker.resolvers.data(), body.data(), count * sizeof(ResolverFacts));
+  }
+  return sizeof worker.report + count * sizeof(ResolverFacts);
 }
 
 void Supervisor::end_worker(Worker& worker) {
@@ -209,6 +222,25 @@ RunFacts Supervisor::facts() const {
     facts.next_line = std::min(facts.next_line, worker.report.next_line);
   }
   return facts;
+}
+
+std::vector<ResolverFacts> Supervisor::resolver_facts() const {
+  std::vector<ResolverFacts> sums;
+  for (const Worker& worker : workers_) {
+    if (sums.empty()) {
+      sums = worker.resolvers;
+      continue;
+    }
+    // The workers hold the same list; one that died, or could not write on, told nothing.
+    for (size_t i = 0; i < std::min(sums.size(), worker.resolvers.size()); ++i) {
+      const ResolverFacts& other = worker.resolvers[i];
+      sums[i].counts.add(other.counts);
+      sums[i].window += other.window;
+      sums[i].rate += other.rate;
+      sums[i].state = std::min(sums[i].state, other.state);
+    }
+  }
+  return sums;
 }
 
 void Supervisor::report() {

@@ -96,7 +96,8 @@ std::string shared_file(const Options& options) {
   const Named files[] = {{"the list of names", options.names}, {"-r", options.resolvers},
                          {"-w", options.outfile},              {"--unresolved", options.unresolved},
                          {"--checkpoint", options.checkpoint}, {"--checkpoint", next},
-                         {"--stats", options.stats_file},      {"-l", options.error_log}};
+                         {"--stats", options.stats_file},      {"-l", options.error_log},
+                         {"--resolver-stats", options.resolver_stats_file}};
   for (size_t written = read; written < std::size(files); ++written)
     for (size_t other = 0; other < written; ++other)
       if (same_file(files[written].path, files[other].path))

@@ -6,7 +6,8 @@ namespace ringdns {
 
 std::string_view name(FailureReason reason) {
   static constexpr std::array<std::string_view, failure_reasons> names{
-      "TIMEOUT", "MAXRETRIES", "TRUNCATED", "UNREACHABLE", "INTERRUPTED", "INCOMPLETE"};
+      "TIMEOUT", "MAXRETRIES", "TRUNCATED", "UNREACHABLE", "INTERRUPTED", "INCOMPLETE",
+      "NORESOLVER"};
   return names[static_cast<size_t>(reason)];
 }
 

@@ -81,7 +81,7 @@ class Engine final : private Tcp::User {
 
   void work();
 
-  // What comes back: engine.cpp
+  // What comes back: engine_replies.cpp
   void dispatch(const Completion& completion);
   void on_datagram(const Completion& completion);
   void on_near_miss(uint32_t slot);
@@ -100,6 +100,11 @@ class Engine final : private Tcp::User {
   bool needs_tcp(const Lookup& lookup) const;
   // The try that is out has failed: another one, or the end.
   void fail_try(uint32_t slot, FailureReason reason);
+  // Its query is out at its resolver no more, if it was.
+  void returned(uint32_t slot, TryOutcome outcome);
+  void note_failed_try(uint32_t slot, FailureReason reason);
+  void make_ready(uint32_t slot);
+  Duration pause_before_retry(const Lookup& lookup, FailureReason reason);
   void accept(uint32_t slot, const Address& from, Transport transport);
   void give_up(uint32_t slot, FailureReason reason);
   void finish(uint32_t slot);
@@ -133,7 +138,14 @@ class Engine final : private Tcp::User {
   bool wants_tcp(uint32_t slot, const Address& to);
   bool skips_udp(const Address& to, uint16_t type);
   bool asked_by_another(uint32_t slot, const Address& to) const;
-  const Address& choose(uint32_t slot);
+  enum class Choice : uint8_t {
+    made,    // asked[0] is whom to ask
+    later,   // this lookup has to wait for whom it is to ask
+    nobody,  // nobody may be asked now
+  };
+  Choice choose(uint32_t slot);
+  Choice choose_any(uint32_t slot);
+  void note_sent(uint32_t slot, Transport transport);
   bool choose_for_tcp(uint32_t slot);
   void set_asked(uint32_t slot, AskedResolver next);
   Query query_for(uint32_t slot);
@@ -180,6 +192,8 @@ class Engine final : private Tcp::User {
   Instant now_{}, started_{}, next_report_{};
   UnixTime wall_{};
   Instant congested_until_{};  // a local queue was full: no sends before this
+  Instant blocked_until_{};    // what is ready cannot be sent before this, unless something returns
+  Bucket rate_;                // --rate
   uint64_t next_number_ = 0;
   struct Repeat {
     Buffer text;

@@ -16,6 +16,7 @@ namespace ringdns {
 enum class LookupState : uint8_t {
   free,        // on the free list
   ready,       // on the ready list; its next query has yet to be sent or queued
+  resting,     // on the timer wheel; nothing is out, it is made ready again then
   udp_wait,    // on the timer wheel; a query was handed over, its answer may come
   tcp_queued,  // on the timer wheel and in the queue of the server asked[0]
   tcp_wait,    // on the timer wheel; its query was written to a connection
@@ -63,6 +64,7 @@ struct Lookup {
   bool on_tcp : 1 = false;       // entered TCP and has not left it
   bool transfer : 1 = false;     // AXFR, IXFR: an answer of many messages
   bool transferring : 1 = false; // some of which were written
+  bool out : 1 = false;          // counted with resolver asked[0] as in flight
   uint32_t sent_us = 0;    // when the latest query left: microseconds, low 32 bits
   std::array<AskedResolver, 4> asked{};
   uint32_t generation = 0; // counts the slot's uses, so that stale completions are told apart
@@ -82,6 +84,7 @@ class Lookups {
         timers_(lists_, first_bucket, slots),
         hot_(slots),
         names_(slots),
+        asked_bits_(slots),
         dedicated_(dedicated_resolvers ? slots : 0),
         table_(std::bit_ceil(std::max<size_t>(size_t{slots} * 2, 16)), none),
         mask_(static_cast<uint32_t>(table_.size() - 1)) {
@@ -93,6 +96,8 @@ class Lookups {
   Lookup& operator[](uint32_t slot) { return hot_[slot]; }
   const Lookup& at(uint32_t slot) const { return hot_[slot]; }
   const WireName& name(uint32_t slot) const { return names_[slot]; }
+  // Whom its failed tries asked: bit i % 64 stands for resolver i. Not read before the first.
+  uint64_t& asked_bits(uint32_t slot) { return asked_bits_[slot]; }
   DedicatedResolvers& dedicated(uint32_t slot) { return dedicated_[slot]; }
   const DedicatedResolvers& dedicated(uint32_t slot) const { return dedicated_[slot]; }
   uint32_t size() const { return static_cast<uint32_t>(hot_.size()); }
@@ -155,6 +160,7 @@ class Lookups {
     lists_.push_back(ready_list, slot);
   }
 
+  void to_resting(uint32_t slot, Instant until) { wait(slot, LookupState::resting, until); }
   void to_udp_wait(uint32_t slot, Instant deadline) { wait(slot, LookupState::udp_wait, deadline); }
   void to_tcp_queued(uint32_t slot, Instant deadline) {
     wait(slot, LookupState::tcp_queued, deadline);
@@ -270,6 +276,7 @@ class Lookups {
   TimerWheel timers_;
   std::vector<Lookup> hot_;
   std::vector<WireName> names_;
+  std::vector<uint64_t> asked_bits_;
   std::vector<DedicatedResolvers> dedicated_;
   std::vector<uint32_t> table_;  // of slots, by hash
   uint32_t mask_;

@@ -49,6 +49,7 @@ struct Options {
   std::string error_log = "-";  // "-" is stderr
   bool flush = false;
   bool quiet = false;
+  std::string resolver_stats_file;  // likewise of each resolver: a table, or JSON by its name
   std::string stats_file;   // JSON at the end; "-" is stderr, empty: none
   std::string unresolved;   // lines that got no answer; empty: none
   enum class Status : uint8_t { ansi, json } status = Status::ansi;
@@ -60,6 +61,9 @@ struct Options {
 
   // resolving
   uint32_t concurrency = 10000;  // -s: lookups in flight
+  bool concurrency_auto = false; // -s auto: as many as the resolvers' windows may come to
+  uint32_t rate = 0;             // --rate: queries a second, of the whole run; 0: any
+  uint32_t resolver_rate = 0;      // --resolver-rate: likewise, to each resolver
   uint32_t tries = 50;           // -c
   Duration interval = std::chrono::milliseconds(500);  // -i
   bool norecurse = false, predictable = false, sticky = false;

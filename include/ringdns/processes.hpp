@@ -11,6 +11,7 @@
 
 #include "ringdns/frames.hpp"
 #include "ringdns/io.hpp"
+#include "ringdns/resolvers.hpp"
 #include "ringdns/sink.hpp"
 #include "ringdns/status.hpp"
 
@@ -22,15 +23,26 @@ struct WorkerReport {
   uint64_t in_flight = 0;
   uint64_t next_line = 1;
   uint64_t open = 0;
+  uint64_t resolvers = 0;  // so many ResolverFacts follow: at the end, of its whole list
 };
+static_assert(std::is_trivially_copyable_v<ResolverFacts>);
 
 // A worker tells its counts by this status.
 class WorkerStatus final : public Status {
  public:
+  explicit WorkerStatus(const Resolvers& resolvers) : resolvers_(resolvers) {}
   void append(Buffer& out, const RunFacts& facts) override {
-    WorkerReport report{facts.stats, facts.in_flight, facts.next_line, facts.open};
+    WorkerReport report{facts.stats, facts.in_flight, facts.next_line, facts.open,
+                        facts.done ? resolvers_.size() : 0};
     out.append(&report, sizeof report);
+    for (uint32_t index = 0; index < report.resolvers; ++index) {
+      ResolverFacts of_one = resolvers_.facts(index);
+      out.append(&of_one, sizeof of_one);
+    }
   }
+
+ private:
+  const Resolvers& resolvers_;
 };
 
 class Supervisor {
@@ -63,6 +75,8 @@ class Supervisor {
   Instant next_deadline() const;
 
   RunFacts facts() const;
+  // Counts, windows and rates added up; a resolver works where it does for any of the workers.
+  std::vector<ResolverFacts> resolver_facts() const;
   int signal() const { return signal_; }
   int input_error() const { return input_error_; }
   bool worker_failed() const { return worker_failed_; }  // one died or said that it failed
@@ -76,6 +90,7 @@ class Supervisor {
     std::unique_ptr<uint8_t[]> read_buffer;
     Buffer frame;          // headers and bodies, as far as they came
     WorkerReport report;
+    std::vector<ResolverFacts> resolvers;  // once it is done
     bool reading = false;
     bool lines_closed = false;
     bool ended = false;
@@ -86,6 +101,7 @@ class Supervisor {
   void deal(Bytes bytes);
   void on_frames(Worker& worker, int32_t result);
   void take_frame(Worker& worker, const FrameHeader& header, Bytes body);
+  size_t take_report(Worker& worker, Bytes body);
   void end_worker(Worker& worker);
   void on_signal(int32_t result);
   void pass_on(int signal);

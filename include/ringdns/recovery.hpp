@@ -1,4 +1,4 @@
-// Level 6: what outlives a run and what the next one begins with: the files it writes, which end
+// Level 7: what outlives a run and what the next one begins with: the files it writes, which end
 // with whole records, and its checkpoint.
 #pragma once
 

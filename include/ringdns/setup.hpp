@@ -1,4 +1,4 @@
-// Level 5: what happens once, before a run: files, signals, privileges, randomness.
+// Level 6: what happens once, before a run: files, signals, privileges, randomness.
 #pragma once
 
 #include <optional>

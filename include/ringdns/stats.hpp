@@ -16,8 +16,9 @@ enum class FailureReason : uint8_t {
   unreachable,  // tries used up, the last one ended by an ICMP or a local network error
   interrupted,  // a signal ended the run first
   incomplete,   // a zone transfer broke off, or its reply was none
+  no_resolver,  // no resolver had answered anything for as long as a name may take
 };
-inline constexpr size_t failure_reasons = 6;
+inline constexpr size_t failure_reasons = 7;
 std::string_view name(FailureReason reason);  // massdns's word where it has one: "TIMEOUT"
 
 // How often values of each size occurred: eight classes an octave, so a value is known to 12.5 %.

@@ -49,7 +49,9 @@ class Run {
                  [this](Token token) { return live(token); }),
         io_(servers_, trace), udp_(io_, rng_, lookups_, socket_token, query_token),
         tcp_(io_, rng_, lookups_, options_, stats_.tcp, connection_token),
-        resolvers_(scenario.servers) {
+        resolvers_(scenario.servers,
+                   {double{1} * options_.resolver_rate, options_.concurrency,
+                    (options_.tries + 1) * options_.interval}) {
     servers_.attach(io_);
     std::string error = udp_.open(options_, families_of(scenario.servers, options_.extended_input));
     if (!error.empty()) violation("%s", error.c_str());
