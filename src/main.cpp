@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "ringdns/checker.hpp"
 #include "ringdns/complaints.hpp"
 #include "ringdns/edns.hpp"
 #include "ringdns/ending.hpp"
@@ -316,7 +317,8 @@ int main(int argc, char** argv) {
   end_without_memory();
   ParsedOptions parsed = parse_options(argc, argv);
   switch (parsed.outcome) {
-    case ParsedOptions::Outcome::run: return run(parsed.options);
+    case ParsedOptions::Outcome::run:
+      return parsed.options.check_resolvers ? check_resolvers(parsed.options) : run(parsed.options);
     case ParsedOptions::Outcome::help:
     case ParsedOptions::Outcome::version:
       std::fputs(parsed.message.c_str(), stdout);

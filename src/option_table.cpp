@@ -242,7 +242,16 @@ const OptionGroup groups[] = {
        "(default: all but NOERROR and NXDOMAIN)", read_retry},
       {"norecurse,n", nullptr, "Ask for no recursion (RD clear).", set<&Options::norecurse>},
       {"predictable", nullptr, "Take the resolvers in their order.", set<&Options::predictable>},
-      {"sticky", nullptr, "Try a name again at the same resolver.", set<&Options::sticky>}}},
+      {"sticky", nullptr, "Try a name again at the same resolver.", set<&Options::sticky>},
+      {"trusted", "LIST", "Resolvers that are believed, in the form of -r.",
+       keep<&Options::trusted>}}},
+    {"Checking resolvers",
+     {{"check-resolvers", nullptr, "Resolve nothing: write the resolvers of -r that are fit for "
+       "use.", set<&Options::check_resolvers>},
+      {"check-names", "NAMES", "Names whose addresses are the same everywhere. (default: those of "
+       "three root servers)", keep<&Options::check_names>},
+      {"check-zones", "ZONES", "Zones where random names do not exist. (default: com,net,org)",
+       keep<&Options::check_zones>}}},
     {"EDNS",
      {{"edns-size", "N", "UDP size to advertise, 512 to 4096. (default: 1232)",
        count<&Options::edns_size, 512, 4096>},

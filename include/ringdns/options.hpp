@@ -72,6 +72,14 @@ struct Options {
   enum class Filter : uint8_t { off, only, not_these } filter = Filter::off;
   RcodeSet filter_rcodes;
 
+  std::string trusted;           // path or comma list of addresses; empty: none
+
+  // --check-resolvers
+  bool check_resolvers = false;
+  // Comma lists. Of the real Internet: addresses that are one and the same everywhere.
+  std::string check_names = "a.root-servers.net,k.root-servers.net,l.root-servers.net";
+  std::string check_zones = "com,net,org";
+
   // EDNS
   bool edns = true, dnssec_ok = false, nsid = false;
   uint16_t edns_size = 1232;
