@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "ringdns/checker.hpp"
+#include "ringdns/ending.hpp"
 #include "ringdns/replaced_file.hpp"
 #include "ringdns/resolvers.hpp"
 #include "ringdns/setup.hpp"
@@ -10,11 +11,6 @@ namespace ringdns {
 namespace {
 
 constexpr size_t random_label = 17;  // octets that a random name adds to its zone
-
-int complain(const std::string& what) {
-  std::fprintf(stderr, "ringdns: %s\n", what.c_str());
-  return 1;
-}
 
 // A comma list as names; returns what is wrong with it.
 std::string parse_names(const char* option, std::string_view list, size_t most, size_t longest,

@@ -131,7 +131,7 @@ void Engine::to_tcp(uint32_t slot) {
 }
 
 void Engine::make_ready(uint32_t slot) {
-  returned(slot, TryOutcome::void_);
+  returned(slot, TryOutcome::unknown);
   lookups_.to_ready(slot);
 }
 
@@ -195,7 +195,7 @@ void Engine::note_failed_try(uint32_t slot, FailureReason reason) {
     counts.timeouts += reason == FailureReason::timeout;
     counts.unreachable += reason == FailureReason::unreachable;
   }
-  returned(slot, silent ? TryOutcome::silent : TryOutcome::void_);
+  returned(slot, silent ? TryOutcome::silent : TryOutcome::unknown);
   uint64_t& bits = lookups_.asked_bits(slot);
   if (lookup.tries == 0) bits = 0;
   if (!asked.dedicated) bits |= uint64_t{1} << asked.index % 64;
@@ -241,7 +241,7 @@ void Engine::give_up(uint32_t slot, FailureReason reason) {
 
 void Engine::finish(uint32_t slot) {
   const Lookup& lookup = lookups_[slot];
-  returned(slot, TryOutcome::void_);
+  returned(slot, TryOutcome::unknown);
   if (lookup.has_port) udp_.release(lookup);
   if (lookup.state == LookupState::tcp_queued || lookup.state == LookupState::tcp_wait)
     tcp_.withdraw(slot);

@@ -133,7 +133,7 @@ void Engine::judge(uint32_t slot, ReplyFacts& reply, const Address& from) {
   stats_.reply_size.add(message_.packet().size());
   Action action = decide(lookup, reply);
   if (reply.from_current)
-    returned(slot, reply.rcode_unacceptable ? outcome_of(reply.rcode) : TryOutcome::useful);
+    returned(slot, action == Action::retry ? outcome_of(reply.rcode) : TryOutcome::useful);
   // That the plain query fared better shows that it was EDNS, not the question, that was rejected.
   bool fared_better = lookup.edns_rejected && lookup.advertised == 0 && action == Action::accept;
   if (fared_better && !lookup.asked[0].dedicated)
@@ -194,7 +194,7 @@ void Engine::on_transfer(uint32_t slot) {
 void Engine::on_tcp_failure(uint32_t slot, TcpFailure why) {
   Lookup& lookup = lookups_[slot];
   if (!lookup.asked[0].dedicated) ++resolvers_.counts(lookup.asked[0].index).tcp_failures;
-  returned(slot, TryOutcome::void_);
+  returned(slot, TryOutcome::unknown);
   // Where what was learned of the server had brought it there: to UDP, and no try is lost.
   bool chosen = lookup.optional && !lookup.lost;
   if (chosen) lookup.use_tcp = false;
@@ -229,7 +229,7 @@ void Engine::on_send_failed(const Completion& completion) {
     return make_ready(completion.token.slot);
   }
   ++stats_.send_errors;
-  returned(completion.token.slot, TryOutcome::void_);  // it is our trouble, not the resolver's
+  returned(completion.token.slot, TryOutcome::unknown);  // it is our trouble, not the resolver's
   fail_try(completion.token.slot, FailureReason::unreachable);
 }
 

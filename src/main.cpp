@@ -1,4 +1,4 @@
-// Level 8: wiring, processes, exit code.
+// Level 9: wiring, processes, exit code.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>

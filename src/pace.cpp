@@ -16,7 +16,7 @@ constexpr uint8_t most_doublings = 6;
 
 bool Pace::returned(TryOutcome outcome, Instant sent, Instant now) {
   --in_flight_;
-  if (outcome == TryOutcome::void_) return false;
+  if (outcome == TryOutcome::unknown) return false;
   bool current = sent >= cut_at_;  // it went out at the pace that is judged
   if (outcome == TryOutcome::useful) {
     heard(now);

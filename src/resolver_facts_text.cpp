@@ -1,25 +1,14 @@
 // --resolver-stats: facts of resolvers as JSON lines and as a table.
-#include <cstdarg>
-#include <cstdio>
 #include <string>
 #include <vector>
 
 #include "ringdns/codes.hpp"
 #include "ringdns/resolver_facts.hpp"
+#include "ringdns/text.hpp"
 
 namespace ringdns {
 
 namespace {
-
-[[gnu::format(printf, 2, 3)]] void print(Buffer& out, const char* format, ...) {
-  constexpr size_t most = 512;  // no single piece here comes near it
-  va_list arguments;
-  va_start(arguments, format);
-  int length = std::vsnprintf(out.reserve(most), most, format, arguments);
-  va_end(arguments);
-  ensure(length >= 0 && static_cast<size_t>(length) < most, "a piece of a line fits");
-  out.commit(static_cast<size_t>(length));
-}
 
 uint64_t lost(const ResolverCounts& counts) {
   return counts.timeouts + counts.unreachable + counts.tcp_failures;

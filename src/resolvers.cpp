@@ -110,14 +110,14 @@ void Resolvers::advance(Instant now) {
   });
   if (!started_) {
     started_ = true;
-    heard_ = now;
+    heard_ = idle_since_ = now;
     working_bits_ = size() >= 64 ? ~uint64_t{0} : (uint64_t{1} << size()) - 1;
     for (uint32_t index = 0; index < size(); ++index) {
       paces_[index].start(limits_.rate, limits_.window, now);
       place(index);
     }
   }
-  if (!hopeless_ && now - heard_ >= limits_.patience) {
+  if (!hopeless_ && out_ > 0 && now - heard_ >= limits_.patience) {
     hopeless_ = true;
     for (uint32_t index = 0; index < size(); ++index) {
       paces_[index].forget_rate();
@@ -140,6 +140,7 @@ Resolvers::Choice Resolvers::choose(Rng& rng, uint64_t avoid) const {
 }
 
 void Resolvers::sent(uint32_t index, Instant now) {
+  if (out_++ == 0) heard_ = now - std::max(idle_since_ - heard_, Duration(0));
   paces_[index].sent(now);
   ++counts_[index].sent;
   place(index);
@@ -154,8 +155,9 @@ void Resolvers::sent_over_tcp(uint32_t index, Instant now) {
 void Resolvers::returned(uint32_t index, TryOutcome outcome, Instant sent, Instant now, Rng& rng) {
   Pace& pace = paces_[index];
   ResolverState before = pace.state();
+  if (--out_ == 0) idle_since_ = now;
   bool useless = pace.returned(outcome, sent, now);
-  if (outcome != TryOutcome::silent && outcome != TryOutcome::void_) note_heard(now);
+  if (outcome != TryOutcome::silent && outcome != TryOutcome::unknown) note_heard(now);
   // A rest makes sense while others work.
   bool others = working_ > (before == ResolverState::working ? 1u : 0u);
   if (useless && others) {

@@ -1,23 +1,12 @@
 #include "ringdns/status.hpp"
 
-#include <cstdarg>
-#include <cstdio>
+#include "ringdns/text.hpp"
 
 namespace ringdns {
 
 namespace {
 
 using Seconds = std::chrono::duration<double>;
-
-[[gnu::format(printf, 2, 3)]] void print(Buffer& out, const char* format, ...) {
-  constexpr size_t most = 512;  // no single line here comes near it
-  va_list arguments;
-  va_start(arguments, format);
-  int length = std::vsnprintf(out.reserve(most), most, format, arguments);
-  va_end(arguments);
-  ensure(length >= 0 && static_cast<size_t>(length) < most, "a status line fits");
-  out.commit(static_cast<size_t>(length));
-}
 
 double percent(uint64_t part, uint64_t whole) {
   return whole == 0 ? 0.0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);

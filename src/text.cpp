@@ -1,5 +1,8 @@
 #include "ringdns/text.hpp"
 
+#include <cstdarg>
+#include <cstdio>
+
 #include <algorithm>
 
 namespace ringdns {
@@ -239,6 +242,16 @@ void append_json_octets(Buffer& out, Bytes bytes) {
     }
     bytes = bytes.subspan(std::max<size_t>(character.length, 1));
   }
+}
+
+void print(Buffer& out, const char* format, ...) {
+  constexpr size_t most = 512;
+  va_list arguments;
+  va_start(arguments, format);
+  int length = std::vsnprintf(out.reserve(most), most, format, arguments);
+  va_end(arguments);
+  ensure(length >= 0 && static_cast<size_t>(length) < most, "what is printed fits");
+  out.commit(static_cast<size_t>(length));
 }
 
 }  // namespace ringdns

@@ -1,4 +1,4 @@
-// Level 7: `--check-resolvers`: asks each resolver of a list the questions that vetting.hpp judges
+// Level 8: `--check-resolvers`: asks each resolver of a list the questions that vetting.hpp judges
 // by. One query at a time to each, up to -s resolvers at once, each question up to three times.
 #pragma once
 

@@ -21,7 +21,7 @@ enum class TryOutcome : uint8_t {
   failed,   // SERVFAIL and the like: the name's fault as likely as the resolver's
   refused,  // REFUSED and the like
   silent,   // nothing came, or that it cannot be reached
-  void_,    // nothing is learned: a local error, an end of the run, what TCP did
+  unknown,    // nothing is learned: a local error, an end of the run, what TCP did
 };
 
 // A token bucket as one instant (GCRA): the time at which it will be full again. It holds what its
@@ -53,7 +53,7 @@ class Bucket {
 
 class Pace {
  public:
-  static constexpr float first_window = 64, least_window = 2;
+  static constexpr float first_window = 128, least_window = 2;
   static constexpr uint32_t trial_window = 8;  // of each, where nobody works
   static constexpr double least_rate = 5;      // queries a second
 

@@ -105,7 +105,10 @@ class Resolvers {
   SlotLists lists_;
   TimerWheel timers_;
   Limits limits_;
-  Instant now_{}, heard_{};
+  Instant now_{};
+  Instant heard_{};    // when a reply came last; time with nothing out does not count
+  Instant idle_since_{};  // when out_ came to 0
+  uint32_t out_ = 0;   // queries over UDP, to all
   uint64_t working_bits_ = 0;  // of the first 64
   uint32_t working_;
   bool started_ = false, hopeless_ = false;

@@ -17,6 +17,9 @@ void append_base64(Buffer& out, Bytes bytes);     // RFC 4648 4, padded
 void append_base32hex(Buffer& out, Bytes bytes);  // RFC 4648 7, unpadded, upper case
 void append_padded(Buffer& out, uint32_t value, int digits);  // with leading zeros
 
+// As printf; at most 511 octets, or it is a bug.
+[[gnu::format(printf, 2, 3)]] void print(Buffer& out, const char* format, ...);
+
 // Printable octets as they are, others as \DDD (RFC 1035 5.1), a backslash before each one that
 // is in `special`. Lossless where the backslash is special.
 void append_escaped(Buffer& out, Bytes bytes, std::string_view special);

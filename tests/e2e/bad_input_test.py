@@ -129,10 +129,10 @@ class BadInput(support.Case):
                 self.assertRegex(done.stderr, rb"[12] results were not written")
 
     def test_full_disk_counts_failures_that_were_to_be_written(self):
-        done = self.run_ringdns("-r", f"127.0.0.1:{support.free_port()}", "--tcp-only", "-o", "Je",
-                                "-w", "/dev/full", stdin="a.test\nb.test\n")
+        done = self.run_ringdns("-r", f"127.0.0.1:{support.free_port()}", "--tcp-only", "-c", "1",
+                                "-o", "Je", "-w", "/dev/full", stdin="a.test\nb.test\n")
         self.assertFails(done, "writing to /dev/full failed: No space left on device")
-        self.assertRegex(done.stderr, rb"[12] results were not written")
+        self.assertIn(b"2 results were not written", done.stderr)
 
     def test_closed_pipe(self):
         names = self.write("names", "".join(f"n{i}.test\n" for i in range(200000)))

@@ -74,3 +74,47 @@ TEST_CASE("200,000 distinct addresses given twice are 200,000") {
   CHECK(list.addresses.size() == 200'000);
   CHECK(list.addresses.back().text() == "10.3.13.63:53");
 }
+
+TEST_CASE("nobody answers: hopeless after the patience, unless nothing was asked") {
+  using namespace std::chrono_literals;
+  Rng rng{Rng::Seed{}};
+  Resolvers resolvers({*Address::parse("192.0.2.1", 53), *Address::parse("192.0.2.2", 53)},
+                      {0, 1000, 10s});
+  Instant now(100s);
+  resolvers.advance(now);
+  now += 1h;  // a pipe that brings no names
+  resolvers.advance(now);
+  CHECK_FALSE(resolvers.hopeless());
+  for (int i = 0; i < 40; ++i) {
+    CHECK_FALSE(resolvers.hopeless());
+    uint32_t index = resolvers.choose(rng, 0).index;
+    REQUIRE(index != Resolvers::none);
+    resolvers.sent(index, now);
+    now += 250ms;
+    resolvers.advance(now);
+    if (i + 1 < 40) resolvers.returned(index, TryOutcome::silent, now - 250ms, now, rng);
+  }
+  CHECK(resolvers.hopeless());
+  resolvers.heard(0, now);
+  CHECK_FALSE(resolvers.hopeless());
+}
+
+TEST_CASE("choice: not one that was asked, while another will do; nobody with full windows") {
+  Rng rng{Rng::Seed{}};
+  Resolvers resolvers({*Address::parse("192.0.2.1", 53), *Address::parse("192.0.2.2", 53)},
+                      {0, 2, std::chrono::seconds(10)});
+  Instant now(std::chrono::seconds(100));
+  resolvers.advance(now);
+  for (int i = 0; i < 20; ++i) CHECK(resolvers.choose(rng, 0b01).index == 1);
+  resolvers.sent(1, now);
+  resolvers.sent(1, now);
+  Resolvers::Choice waits = resolvers.choose(rng, 0b01);
+  CHECK(waits.index == Resolvers::none);
+  CHECK(waits.wait);
+  CHECK(resolvers.choose(rng, 0b11).index == 0);
+  resolvers.sent(0, now);
+  resolvers.sent(0, now);
+  Resolvers::Choice nobody = resolvers.choose(rng, 0);
+  CHECK(nobody.index == Resolvers::none);
+  CHECK_FALSE(nobody.wait);
+}
