@@ -146,7 +146,7 @@ void Engine::returned(uint32_t slot, TryOutcome outcome) {
 // After silence there was a wait already. Another resolver may well answer at once; those that
 // failed it again and again get time.
 Duration Engine::pause_before_retry(const Lookup& lookup, FailureReason reason) {
-  constexpr uint32_t first_us = 10'000, most_doublings = 4;
+  constexpr uint32_t first_us = 10'000, most_doublings = 2;
   bool waited = reason == FailureReason::timeout;
   bool another = lookup.tries == 1 && (resolvers_.size() > 1 || lookup.dedicated_count > 1);
   if (waited || another || lookup.transfer) return {};
